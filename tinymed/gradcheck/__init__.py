@@ -1,0 +1,1 @@
+"""Numerical checks of every operation, layer and loss (floor 3)."""

@@ -1,0 +1,66 @@
+"""What a check needs to know of an operation or a layer: example inputs, and what can be said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Draw = Callable[[np.random.Generator], np.ndarray]
+"""Draws a float64 (or integer) host array."""
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """One configuration of an operation to check.
+
+    Arguments:
+        op: Name in the registry.
+        arrays: The array arguments by name, in the forward's order: a shape (drawn from a normal distribution),
+            or a function of a generator where the values matter (labels, probabilities, masks).
+        fixed: Names of the arrays that have no gradient (labels, masks); the backward returns one gradient for
+            each of the others, in order.
+        options: The other arguments.
+        linear: Names of the arrays in which the forward is linear when each is varied alone and every array in
+            ``offsets`` is left out: the adjoint identity is checked for them.
+        offsets: Arrays that make the forward affine rather than linear (a bias); zero in the adjoint check.
+        analytic: Whether the textbook body also accepts complex numbers and is analytic, so that the complex
+            step applies.
+        label: What is special about it ("stride does not divide"), for the report.
+    """
+
+    op: str
+    arrays: Mapping[str, tuple[int, ...] | Draw]
+    fixed: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    linear: tuple[str, ...] = ()
+    offsets: tuple[str, ...] = ()
+    analytic: bool = False
+    label: str = ""
+
+    def draw(self, rng: np.random.Generator, dtype: str = "float64") -> dict[str, np.ndarray]:
+        """Return the array arguments; floating ones in ``dtype``, others as their function draws them."""
+        drawn = {}
+        for name, what in self.arrays.items():
+            array = what(rng) if callable(what) else rng.standard_normal(what)
+            drawn[name] = array.astype(dtype) if array.dtype.kind == "f" else array
+        return drawn
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """One configuration of a layer to check.
+
+    Arguments:
+        make: Builds the layer (float64 where the check says so through ``backend.set_floatx``).
+        input_shape: Shape of the input with the batch axis, or a list of shapes for a layer of several inputs.
+        label: What is special about it.
+        draw: Draws the input, if a normal distribution will not do.
+    """
+
+    make: Callable[[], Any]
+    input_shape: tuple[int, ...] | list[tuple[int, ...]]
+    label: str = ""
+    draw: Draw | None = None

@@ -1,0 +1,142 @@
+"""The register of operations: each formula, its backward, and the faster bodies that kernels add.
+
+``@op`` registers a forward function, ``@backward_of(forward)`` its backward. Both become dispatchers on
+the type of their first argument: NumPy arrays may get a Numba body, CuPy arrays a CUDA body, every other
+array the textbook body that stands in the source. The kernels are loaded when the first such array arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+
+class OpFunction(Protocol):
+    """A dispatching function: call it, read its ``textbook`` body, or ``register(type)`` a faster one."""
+
+    __name__: str
+    textbook: Callable[..., Any]
+    register: Callable[[type], Callable[[Callable[..., Any]], Callable[..., Any]]]
+    bodies: dict[type, Callable[..., Any]]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the body for the type of the first argument."""
+
+
+@dataclass
+class Operation:
+    """A forward function and its backward, under one name.
+
+    ``forward(x, ...)`` returns ``(y, cache)``; ``backward(dy, cache)`` returns the gradient of the one
+    differentiable input, or a tuple of gradients in the order of the forward's arguments.
+    """
+
+    name: str
+    forward: OpFunction
+    backward: OpFunction = field(init=False)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+REGISTRY: dict[str, Operation] = {}
+
+_KERNELS = {"numpy": "tinymed.kernels.cpu", "cupy": "tinymed.kernels.gpu"}
+_textbook_only: ContextVar[bool] = ContextVar("textbook_only", default=False)
+
+
+@functools.cache
+def _with_kernels(cls: type) -> type:
+    """Load the kernels for the library that ``cls`` comes from, if there are any, and return ``cls``."""
+    module = _KERNELS.get(cls.__module__.partition(".")[0])
+    if module is not None:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            # Kernels are an addition: without the package everything still works, only slower.
+            if not (error.name or "").startswith("tinymed.kernels"):
+                raise
+    return cls
+
+
+@contextlib.contextmanager
+def textbook() -> Iterator[None]:
+    """Run only the textbook bodies inside the ``with`` block: for reading, debugging and comparison.
+
+    >>> import numpy as np
+    >>> from tinymed.ops import dense
+    >>> with textbook():
+    ...     y, cache = dense(np.ones((1, 2)), np.ones((2, 1)))
+    >>> y
+    array([[2.]])
+    """
+    token = _textbook_only.set(True)
+    try:
+        yield
+    finally:
+        _textbook_only.reset(token)
+
+
+def _dispatching(function: Callable[..., Any]) -> OpFunction:
+    by_type = functools.singledispatch(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(type(first)))
+        if any(map(_is_half, args)):
+            return _in_single_precision(body, args, kwargs)
+        return body(*args, **kwargs)
+
+    result = cast(Any, call)
+    result.textbook = function
+    result.register = by_type.register
+    result.bodies = by_type.registry
+    return cast(OpFunction, result)
+
+
+def _is_half(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return getattr(dtype, "itemsize", 0) == 2 and getattr(dtype, "kind", "") == "f"
+
+
+def _in_single_precision(body: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Run ``body`` on float16 arrays in float32, so that its sums do not overflow, and round only the results."""
+    half = next(x.dtype for x in args if _is_half(x))
+
+    def wide(x: Any) -> Any:
+        return x.astype("float32") if _is_half(x) else x
+
+    def narrow(x: Any) -> Any:
+        return x.astype(half) if getattr(getattr(x, "dtype", None), "kind", "") == "f" else x
+
+    result = body(*map(wide, args), **{name: wide(x) for name, x in kwargs.items()})
+    if not isinstance(result, tuple):
+        return narrow(result)
+    return tuple(narrow(item) for item in result)  # a forward's cache is no array: it stays in float32
+
+
+def op(function: Callable[..., Any]) -> OpFunction:
+    """Register ``function`` as the forward of a new operation; its backward must follow."""
+    name = function.__name__
+    if name in REGISTRY:
+        raise ValueError(f"an operation named {name!r} is registered already")
+    forward = _dispatching(function)
+    REGISTRY[name] = Operation(name, forward)
+    return forward
+
+
+def backward_of(forward: OpFunction) -> Callable[[Callable[..., Any]], OpFunction]:
+    """Register the decorated function as the backward of ``forward``."""
+
+    def decorate(function: Callable[..., Any]) -> OpFunction:
+        backward = _dispatching(function)
+        REGISTRY[forward.__name__].backward = backward
+        return backward
+
+    return decorate

@@ -18,6 +18,17 @@ K         classes
 """
 
 from tinymed.ops.dense import dense, dense_backward
+from tinymed.ops.penalties import l1l2_penalty, l1l2_penalty_backward
 from tinymed.ops.registry import REGISTRY, Operation, backward_of, op, textbook
 
-__all__ = ["REGISTRY", "Operation", "backward_of", "dense", "dense_backward", "op", "textbook"]
+__all__ = [
+    "REGISTRY",
+    "Operation",
+    "backward_of",
+    "dense",
+    "dense_backward",
+    "l1l2_penalty",
+    "l1l2_penalty_backward",
+    "op",
+    "textbook",
+]

@@ -64,3 +64,22 @@ class LayerCase:
     input_shape: tuple[int, ...] | list[tuple[int, ...]]
     label: str = ""
     draw: Draw | None = None
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """One configuration of a loss to check.
+
+    Arguments:
+        make: Builds the loss object (``forward(y_true, y_pred, sample_weight=None)``, ``backward(cache)``).
+        y_true: The targets: a shape (drawn from a normal distribution) or a function of a generator (labels, masks).
+        y_pred: The predictions, likewise; they get the gradient.
+        sample_weight: Weights of the samples, likewise, or None.
+        label: What is special about it.
+    """
+
+    make: Callable[[], Any]
+    y_true: tuple[int, ...] | Draw
+    y_pred: tuple[int, ...] | Draw
+    sample_weight: tuple[int, ...] | Draw | None = None
+    label: str = ""

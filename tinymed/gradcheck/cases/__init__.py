@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from tinymed.gradcheck.case import LayerCase, OpCase
+from tinymed.gradcheck.case import LayerCase, LossCase, OpCase
 
 
 def op_cases() -> list[OpCase]:
@@ -16,6 +16,11 @@ def op_cases() -> list[OpCase]:
 def layer_cases() -> list[LayerCase]:
     """Return the cases of all layers."""
     return [case for module in _families() for case in getattr(module, "LAYER_CASES", [])]
+
+
+def loss_cases() -> list[LossCase]:
+    """Return the cases of all losses."""
+    return [case for module in _families() for case in getattr(module, "LOSS_CASES", [])]
 
 
 def _families() -> list:

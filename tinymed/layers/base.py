@@ -72,11 +72,14 @@ class Layer(Configurable):
         self.trainable = trainable
         self.dtype = dtype or backend.floatx()
         self.input_shape = None if input_shape is None else tuple(input_shape)
+        self._start_without_weights()
+        self.built = False
+        self.built_shape: Shape | list[Shape] | None = None
+
+    def _start_without_weights(self) -> None:
         self.params: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
         self.regularizers: dict[str, regularizers.Regularizer] = {}
-        self.built = False
-        self.built_shape: Shape | list[Shape] | None = None
 
     # --- to be written by each layer ---------------------------------------------------------------------------
 
@@ -178,7 +181,7 @@ class Layer(Configurable):
         """Return ``forward(x)`` in inference mode, or for a symbolic tensor the layer's symbolic output."""
         first = x[0] if isinstance(x, list | tuple) else x
         if hasattr(first, "producer"):
-            from tinymed.models.graph import add_node
+            from tinymed.layers.symbolic import add_node
 
             return add_node(self, x)
         return self.forward(x, training=False)[0]

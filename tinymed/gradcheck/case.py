@@ -19,10 +19,11 @@ class OpCase:
     Arguments:
         op: Name in the registry.
         arrays: The array arguments by name, in the forward's order: a shape (drawn from a normal distribution),
-            or a function of a generator where the values matter (labels, probabilities, masks).
+            or a function of a generator where the values matter (labels, probabilities, masks), or None for an
+            array that is left out. They are passed by position, in this order (``add(*xs)`` has no names for them).
         fixed: Names of the arrays that have no gradient (labels, masks); the backward returns one gradient for
-            each of the others, in order.
-        options: The other arguments.
+            each of the others, in order (None for an array that was None).
+        options: The other arguments, passed by name.
         linear: Names of the arrays in which the forward is linear when each is varied alone and every array in
             ``offsets`` is left out: the adjoint identity is checked for them.
         offsets: Arrays that make the forward affine rather than linear (a bias); zero in the adjoint check.
@@ -32,7 +33,7 @@ class OpCase:
     """
 
     op: str
-    arrays: Mapping[str, tuple[int, ...] | Draw]
+    arrays: Mapping[str, tuple[int, ...] | Draw | None]
     fixed: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     linear: tuple[str, ...] = ()
@@ -40,10 +41,13 @@ class OpCase:
     analytic: bool = False
     label: str = ""
 
-    def draw(self, rng: np.random.Generator, dtype: str = "float64") -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, dtype: str = "float64") -> dict[str, np.ndarray | None]:
         """Return the array arguments; floating ones in ``dtype``, others as their function draws them."""
-        drawn = {}
+        drawn: dict[str, np.ndarray | None] = {}
         for name, what in self.arrays.items():
+            if what is None:
+                drawn[name] = None
+                continue
             array = what(rng) if callable(what) else rng.standard_normal(what)
             drawn[name] = array.astype(dtype) if array.dtype.kind == "f" else array
         return drawn

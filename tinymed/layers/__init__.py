@@ -2,6 +2,16 @@
 
 from tinymed.layers.base import Layer
 from tinymed.layers.core import Dense
+from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
 
-__all__ = ["Dense", "Input", "InputLayer", "Layer"]
+__all__ = [
+    "Dense",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+]

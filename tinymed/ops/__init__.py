@@ -56,6 +56,20 @@ from tinymed.ops.activations_smooth import (
 from tinymed.ops.dense import dense, dense_backward
 from tinymed.ops.penalties import l1l2_penalty, l1l2_penalty_backward
 from tinymed.ops.registry import REGISTRY, Operation, backward_of, op, textbook
+from tinymed.ops.shaping import (
+    cropping,
+    cropping_backward,
+    flatten,
+    flatten_backward,
+    permute,
+    permute_backward,
+    repeat_vector,
+    repeat_vector_backward,
+    reshape,
+    reshape_backward,
+    zero_padding,
+    zero_padding_backward,
+)
 from tinymed.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinymed.ops.special import erf, erf_backward
 
@@ -63,6 +77,8 @@ __all__ = [
     "REGISTRY",
     "Operation",
     "backward_of",
+    "cropping",
+    "cropping_backward",
     "dense",
     "dense_backward",
     "elu",
@@ -71,6 +87,8 @@ __all__ = [
     "erf_backward",
     "exponential",
     "exponential_backward",
+    "flatten",
+    "flatten_backward",
     "gelu",
     "gelu_backward",
     "hard_sigmoid",
@@ -86,12 +104,18 @@ __all__ = [
     "mish",
     "mish_backward",
     "op",
+    "permute",
+    "permute_backward",
     "prelu",
     "prelu_backward",
     "relu",
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "repeat_vector",
+    "repeat_vector_backward",
+    "reshape",
+    "reshape_backward",
     "selu",
     "selu_backward",
     "sigmoid",
@@ -107,4 +131,6 @@ __all__ = [
     "tanh",
     "tanh_backward",
     "textbook",
+    "zero_padding",
+    "zero_padding_backward",
 ]

@@ -53,8 +53,29 @@ from tinymed.ops.activations_smooth import (
     tanh,
     tanh_backward,
 )
+from tinymed.ops.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward, conv3d, conv3d_backward
 from tinymed.ops.dense import dense, dense_backward
+from tinymed.ops.global_pooling import (
+    global_average_pool,
+    global_average_pool_backward,
+    global_max_pool,
+    global_max_pool_backward,
+)
 from tinymed.ops.penalties import l1l2_penalty, l1l2_penalty_backward
+from tinymed.ops.pooling import (
+    average_pool1d,
+    average_pool1d_backward,
+    average_pool2d,
+    average_pool2d_backward,
+    average_pool3d,
+    average_pool3d_backward,
+    max_pool1d,
+    max_pool1d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool3d,
+    max_pool3d_backward,
+)
 from tinymed.ops.registry import REGISTRY, Operation, backward_of, op, textbook
 from tinymed.ops.shaping import (
     cropping,
@@ -72,11 +93,27 @@ from tinymed.ops.shaping import (
 )
 from tinymed.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinymed.ops.special import erf, erf_backward
+from tinymed.ops.transposed import conv2d_transpose, conv2d_transpose_backward
+from tinymed.ops.windows import im2col, im2col_backward
 
 __all__ = [
     "REGISTRY",
     "Operation",
+    "average_pool1d",
+    "average_pool1d_backward",
+    "average_pool2d",
+    "average_pool2d_backward",
+    "average_pool3d",
+    "average_pool3d_backward",
     "backward_of",
+    "conv1d",
+    "conv1d_backward",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_transpose",
+    "conv2d_transpose_backward",
+    "conv3d",
+    "conv3d_backward",
     "cropping",
     "cropping_backward",
     "dense",
@@ -91,8 +128,14 @@ __all__ = [
     "flatten_backward",
     "gelu",
     "gelu_backward",
+    "global_average_pool",
+    "global_average_pool_backward",
+    "global_max_pool",
+    "global_max_pool_backward",
     "hard_sigmoid",
     "hard_sigmoid_backward",
+    "im2col",
+    "im2col_backward",
     "l1l2_penalty",
     "l1l2_penalty_backward",
     "leaky_relu",
@@ -101,6 +144,12 @@ __all__ = [
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
     "mish",
     "mish_backward",
     "op",

@@ -53,6 +53,7 @@ from tinymed.ops.activations_smooth import (
     tanh,
     tanh_backward,
 )
+from tinymed.ops.clipping import clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 from tinymed.ops.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward, conv3d, conv3d_backward
 from tinymed.ops.dense import dense, dense_backward
 from tinymed.ops.global_pooling import (
@@ -76,7 +77,7 @@ from tinymed.ops.pooling import (
     max_pool3d,
     max_pool3d_backward,
 )
-from tinymed.ops.registry import REGISTRY, Operation, backward_of, op, textbook
+from tinymed.ops.registry import REGISTRY, UPDATES, Operation, backward_of, op, textbook, update
 from tinymed.ops.shaping import (
     cropping,
     cropping_backward,
@@ -94,11 +95,15 @@ from tinymed.ops.shaping import (
 from tinymed.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinymed.ops.special import erf, erf_backward
 from tinymed.ops.transposed import conv2d_transpose, conv2d_transpose_backward
+from tinymed.ops.updates import adagrad_update, adam_update, rmsprop_update, sgd_update
 from tinymed.ops.windows import im2col, im2col_backward
 
 __all__ = [
     "REGISTRY",
+    "UPDATES",
     "Operation",
+    "adagrad_update",
+    "adam_update",
     "average_pool1d",
     "average_pool1d_backward",
     "average_pool2d",
@@ -106,6 +111,9 @@ __all__ = [
     "average_pool3d",
     "average_pool3d_backward",
     "backward_of",
+    "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
     "conv1d",
     "conv1d_backward",
     "conv2d",
@@ -132,6 +140,7 @@ __all__ = [
     "global_average_pool_backward",
     "global_max_pool",
     "global_max_pool_backward",
+    "global_norm",
     "hard_sigmoid",
     "hard_sigmoid_backward",
     "im2col",
@@ -165,8 +174,10 @@ __all__ = [
     "repeat_vector_backward",
     "reshape",
     "reshape_backward",
+    "rmsprop_update",
     "selu",
     "selu_backward",
+    "sgd_update",
     "sigmoid",
     "sigmoid_backward",
     "silu",
@@ -180,6 +191,7 @@ __all__ = [
     "tanh",
     "tanh_backward",
     "textbook",
+    "update",
     "zero_padding",
     "zero_padding_backward",
 ]

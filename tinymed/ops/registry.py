@@ -46,6 +46,9 @@ class Operation:
 
 REGISTRY: dict[str, Operation] = {}
 
+UPDATES: dict[str, OpFunction] = {}
+"""The optimizers' formulas, which have no backward; they dispatch as operations do."""
+
 _KERNELS = {"numpy": "tinymed.kernels.cpu", "cupy": "tinymed.kernels.gpu"}
 _textbook_only: ContextVar[bool] = ContextVar("textbook_only", default=False)
 
@@ -140,3 +143,12 @@ def backward_of(forward: OpFunction) -> Callable[[Callable[..., Any]], OpFunctio
         return backward
 
     return decorate
+
+
+def update(function: Callable[..., Any]) -> OpFunction:
+    """Register ``function`` as one step of an optimizer: ``(param, grad, slots...) -> (param, slots...)``."""
+    name = function.__name__
+    if name in UPDATES:
+        raise ValueError(f"an update named {name!r} is registered already")
+    UPDATES[name] = _dispatching(function)
+    return UPDATES[name]

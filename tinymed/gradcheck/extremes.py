@@ -1,0 +1,58 @@
+"""Inputs at the edge: large logits, CT values with little contrast, denormal numbers, constant images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tinymed.gradcheck.report import Row
+from tinymed.gradcheck.subject import Subject, flat, largest, like, upstream
+
+EXTREMES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "logits of ±10000": lambda x: 1e4 * x,
+    "near -1000 HU": lambda x: -1000.0 + 0.2 * x,
+    "denormals": lambda x: 1e-41 * x,
+    "all zeros": np.zeros_like,
+    "all ones": np.ones_like,
+}
+
+TOLERANCE = 5e-3
+"""Largest difference between single and double precision, relative to the largest value, at extreme inputs."""
+
+
+def check_extremes(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
+    """Compare single with double precision at extreme inputs; both must be finite, and silent."""
+    name = next((n for n in subject.ordinary if n in ("x", "x[0]", "y_pred", "logits", *subject.tensors[:1])), None)
+    if name is None:
+        return
+    for label, change in EXTREMES.items():
+        narrow = subject.draw(rng, "float32")
+        with np.errstate(under="ignore"):
+            narrow[name] = change(narrow[name].astype(np.float64)).astype(np.float32)
+        wide = {key: v.astype(np.float64) if v.dtype.kind == "f" else v for key, v in narrow.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            y_wide, cache = subject.run(wide)
+            exact = flat(y_wide)
+            weights = flat(upstream(y_wide, rng)).astype(np.float32).astype(np.float64)
+            wanted = {"output": y_wide} | subject.gradients(like(weights, y_wide), cache)
+        if np.any(np.isnan(exact)) or largest(exact) > 1e37 or np.any(np.isinf(exact)):
+            continue  # the true result does not fit (an exponential of 10000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            try:
+                y, cache = subject.run(narrow)
+                found = {"output": y} | subject.gradients(like(weights, y), cache)
+            except RuntimeWarning as warning:
+                yield subject.row("extremes", label, np.inf, TOLERANCE, f"warns: {warning}")
+                continue
+        rows = []
+        for key in ("output", *subject.tensors):
+            finite = np.all(np.isfinite(flat(wanted[key])))
+            if not finite:
+                rows.append(subject.row("extremes", f"{key}, {label}", np.inf, TOLERANCE, "not finite in float64"))
+            else:
+                rows.append(subject.compare("extremes", f"{key}, {label}", found[key], wanted[key], TOLERANCE, 1e-30))
+        yield max(rows, key=lambda row: row.error)

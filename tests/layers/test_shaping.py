@@ -39,7 +39,7 @@ def test_sizes_that_are_not_fixed_stay_none():
 
 
 def test_errors_name_the_layer_and_the_fix():
-    with pytest.raises(ValueError, match="a: samples of shape .*12 values, which cannot become"):
+    with pytest.raises(ValueError, match=r"a: samples of shape .*12 values, which cannot become"):
         Reshape((5, 2), name="a").compute_output_shape((None, 3, 4))
     with pytest.raises(ValueError, match="a: samples of shape"):
         Reshape((5, 2), name="a")(np.zeros((2, 3, 4)))

@@ -2,10 +2,24 @@
 
 from tinymed.layers.base import Layer
 from tinymed.layers.core import Dense
+from tinymed.layers.resizing import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
 
 __all__ = [
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
     "Dense",
     "Flatten",
     "Input",
@@ -14,4 +28,10 @@ __all__ = [
     "Permute",
     "RepeatVector",
     "Reshape",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
 ]

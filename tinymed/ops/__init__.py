@@ -78,6 +78,12 @@ from tinymed.ops.pooling import (
     max_pool3d_backward,
 )
 from tinymed.ops.registry import REGISTRY, UPDATES, Operation, backward_of, op, textbook, update
+from tinymed.ops.resizing import (
+    upsampling_bilinear,
+    upsampling_bilinear_backward,
+    upsampling_nearest,
+    upsampling_nearest_backward,
+)
 from tinymed.ops.shaping import (
     cropping,
     cropping_backward,
@@ -192,6 +198,10 @@ __all__ = [
     "tanh_backward",
     "textbook",
     "update",
+    "upsampling_bilinear",
+    "upsampling_bilinear_backward",
+    "upsampling_nearest",
+    "upsampling_nearest_backward",
     "zero_padding",
     "zero_padding_backward",
 ]

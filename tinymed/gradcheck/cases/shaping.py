@@ -1,9 +1,11 @@
 """Cases of the operations and layers that move numbers: flatten, reshape, permute, repeat, pad, crop."""
 
+from typing import Any
+
 from tinymed.gradcheck.case import LayerCase, OpCase
 from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 
-_linear = {"linear": ("x",), "analytic": True}
+_linear: dict[str, Any] = {"linear": ("x",), "analytic": True}
 
 OP_CASES = [
     OpCase("flatten", {"x": (2, 3, 2, 3)}, **_linear),

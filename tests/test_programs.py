@@ -1,0 +1,67 @@
+"""The articles' programs run character for character; only their import lines change."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tinymed import datasets
+
+IMPORTS = {
+    r"^import keras$": "import tinymed as keras",
+    r"^from keras\.": "from tinymed.",
+    r"^import tensorflow as tf$": "import tinymed as tf",
+}
+
+
+def program(folder, start_of_name):
+    """Return the Python blocks of an article, joined, with the imports changed."""
+    (path,) = folder.glob(f"{start_of_name}*.txt")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), flags=re.DOTALL))
+    changed = code
+    for pattern, replacement in IMPORTS.items():
+        changed = re.sub(pattern, replacement, changed, flags=re.MULTILINE)
+    lines = zip(code.splitlines(), changed.splitlines(), strict=True)
+    assert all(old == new or old.startswith(("import ", "from ")) for old, new in lines)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def nodules():
+    return datasets.phantoms.nodules(96, seed=1)
+
+
+@pytest.mark.filterwarnings("ignore:.*input_shape.*")
+def test_p0_learns(documents_folder, nodules):
+    x, y = nodules
+    names = {"train_data": x, "train_labels": y}
+    exec(program(documents_folder, "000_"), names)
+    history = names["model"].fit(x, y, epochs=1, verbose=0).history
+    assert set(history) == {"accuracy", "loss"}
+    # Ten epochs on 96 patches learn them well beyond chance.
+    assert history["accuracy"][-1] > 0.75
+
+
+def test_p2_predicts(documents_folder, nodules):
+    x, y = nodules
+    names = {"X_train": x[:64], "y_train": y[:64], "X_test": x[64:]}
+    exec(program(documents_folder, "002_"), names)
+    assert names["y_pred"].shape == (32, 1)
+    assert np.all((names["y_pred"] >= 0) & (names["y_pred"] <= 1))
+
+
+def test_p3_tells_ten_classes_apart(documents_folder, data_folder):
+    # Ten classes at 28x28x1 made of real X-rays: the class is the place of a bright square.
+    with np.load(data_folder / "medmnist" / "pneumoniamnist.npz") as file:
+        images = file["train_images"][:400].astype("float32") / 255
+    labels = np.arange(len(images)) % 10
+    for image, label in zip(images, labels, strict=True):
+        row, column = divmod(int(label), 5)
+        image[4 + 12 * row : 9 + 12 * row, 5 * column + 1 : 5 * column + 6] = 1.0
+    x = images[..., None]
+    names = {"x_train": x[:300], "y_train": labels[:300], "x_test": x[300:], "y_test": labels[300:]}
+    exec(program(documents_folder, "003_"), names)
+    model = names["model"]
+    loss, accuracy = model.evaluate(x[300:], labels[300:], verbose=0)
+    assert accuracy > 0.8
+    assert model.predict(x[:2], verbose=0).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

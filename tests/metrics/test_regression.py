@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from tinymed import metrics
+
+TRUE = [[0.0, 1.0], [2.0, 3.0]]
+PREDICTED = [[1.0, 1.0], [2.0, 6.0]]
+
+
+def test_by_hand():
+    assert metrics.MeanSquaredError()(TRUE, PREDICTED) == pytest.approx(10 / 4)
+    assert metrics.MeanAbsoluteError()(TRUE, PREDICTED) == pytest.approx(1)
+    assert metrics.RootMeanSquaredError()(TRUE, PREDICTED) == pytest.approx(np.sqrt(2.5))
+    assert metrics.MeanSquaredError()(TRUE, PREDICTED, [1.0, 0.0]) == pytest.approx(0.5)
+    assert metrics.RootMeanSquaredError()(TRUE, PREDICTED, [1.0, 0.0]) == pytest.approx(np.sqrt(0.5))
+
+
+def test_labels_without_last_axis():
+    assert metrics.MeanAbsoluteError()([1, 2], [[1.5], [2.5]]) == 0.5
+
+
+def test_shapes_that_would_broadcast_are_refused():
+    with pytest.raises(ValueError, match=r"mean_squared_error expects .* got \(2, 1\) and \(2, 2\)"):
+        metrics.MeanSquaredError()([[1], [2]], PREDICTED)
+
+
+def test_losses_as_metrics():
+    losses = pytest.importorskip("tinymed.losses")
+    scores = np.asarray([[0.2, 0.8], [0.6, 0.4]], dtype="float32")
+    expected = -(np.log(0.8) + np.log(0.4)) / 2
+    assert metrics.get("sparse_categorical_crossentropy")([1, 1], scores) == pytest.approx(expected)
+    assert metrics.CategoricalCrossentropy()(np.eye(2)[[1, 1]], scores) == pytest.approx(expected)
+    assert metrics.BinaryCrossentropy()([[1], [1]], [[0.8], [0.4]]) == pytest.approx(expected)
+    assert metrics.get("hinge").fn is losses.hinge

@@ -1,0 +1,159 @@
+"""How far predictions are from measured values, and the losses as metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinymed.backend import Array, array_namespace
+from tinymed.metrics.base import Mean, MeanMetricWrapper, as_float, check_same_shape, same_rank, together
+
+
+def _difference(owner: str, y_true: Array, y_pred: Array) -> Array:
+    y_true, y_pred = same_rank(*together(y_true, y_pred))
+    check_same_shape(owner, y_true, y_pred)
+    y_pred = as_float(y_pred)
+    return y_pred - array_namespace(y_pred).astype(y_true, y_pred.dtype)
+
+
+def mean_squared_error(y_true: Array, y_pred: Array) -> Array:
+    """Return the mean over the last axis of the squared differences."""
+    difference = _difference("mean_squared_error", y_true, y_pred)
+    return array_namespace(difference).mean(difference * difference, axis=-1)
+
+
+def mean_absolute_error(y_true: Array, y_pred: Array) -> Array:
+    """Return the mean over the last axis of the absolute differences."""
+    xp = array_namespace(difference := _difference("mean_absolute_error", y_true, y_pred))
+    return xp.mean(xp.abs(difference), axis=-1)
+
+
+class MeanSquaredError(MeanMetricWrapper):
+    """The mean of $(y - t)^2$.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None) -> None:
+        super().__init__(mean_squared_error, name, dtype)
+
+
+class MeanAbsoluteError(MeanMetricWrapper):
+    """The mean of $|y - t|$.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: str | None = None) -> None:
+        super().__init__(mean_absolute_error, name, dtype)
+
+
+class RootMeanSquaredError(Mean):
+    r"""The root of the mean squared error, $\sqrt{\operatorname{mean}((y - t)^2)}$, in the unit of $y$.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+    """
+
+    direction = "down"
+
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Add a batch."""
+        difference = _difference(self.name, y_true, y_pred)
+        super().update_state(difference * difference, sample_weight)
+
+    def compute(self) -> Array:
+        """Return the root of the mean."""
+        return array_namespace(mean := super().compute()).sqrt(mean)
+
+
+class _LossMean(MeanMetricWrapper):
+    """The mean of a loss function, which is looked up when the metric is made."""
+
+    direction = "down"
+
+    def __init__(self, loss: str, name: str | None, dtype: str | None, **kwargs: Any) -> None:
+        from tinymed import losses
+
+        super().__init__(getattr(losses, loss), name, dtype, **kwargs)
+
+
+class BinaryCrossentropy(_LossMean):
+    """The mean binary cross-entropy.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+        from_logits: Whether predictions are logits.
+        label_smoothing: Part of each label that is moved to one half.
+    """
+
+    def __init__(
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ) -> None:
+        super().__init__("binary_crossentropy", name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+
+class CategoricalCrossentropy(_LossMean):
+    """The mean cross-entropy with one-hot labels.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+        from_logits: Whether predictions are logits.
+        label_smoothing: Part of each label that is spread over all classes.
+        axis: The axis of the classes.
+    """
+
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__("categorical_crossentropy", name, dtype, **options)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+
+class SparseCategoricalCrossentropy(_LossMean):
+    """The mean cross-entropy with class numbers as labels.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+        from_logits: Whether predictions are logits.
+        axis: The axis of the classes.
+    """
+
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__("sparse_categorical_crossentropy", name, dtype, from_logits=from_logits, axis=axis)
+        self.from_logits = from_logits
+        self.axis = axis

@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinymed.gradcheck.numerical import KinkError, Slopes, complex_slopes, size_of, slopes_along
-from tinymed.gradcheck.report import Row
+from tinymed.gradcheck.numerical import (
+    KinkError,
+    Slopes,
+    choose_step,
+    complex_slopes,
+    size_of,
+    slopes_along,
+    step_curve,
+)
+from tinymed.gradcheck.report import Curve, Row
 from tinymed.gradcheck.subject import Point, Subject, flat, largest, like, upstream
 
 TOLERANCE = 1e-7
@@ -88,6 +96,26 @@ def _rows(
         floor = 1e-3 * largest(dy) * largest(y) / size_of(point[name])
         floor = max(floor, float(np.sqrt(np.mean(gradient**2))) if gradient.size else 0.0)
         yield subject.compare(check, name, found, wanted.values, tolerance, floor)
+
+
+def curves_of(subject: Subject, rng: np.random.Generator) -> list[Curve]:
+    """Return, for each tensor, the error of a central difference against its step size, at a smooth point."""
+    for _ in range(ATTEMPTS):
+        point = subject.draw(rng, "float64")
+        y, cache = subject.run(point)
+        dy = upstream(y, rng)
+        weights, gradients = flat(dy), subject.gradients(dy, cache)
+        curves = []
+        try:
+            for name in subject.tensors:
+                f, v = subject.along(point, name), rng.standard_normal(point[name].shape)
+                choose_step(f, point[name], v, flat(y))
+                slope = float(np.sum(flat(gradients[name]) * v.ravel()))
+                curves.append(Curve(subject.item, name, step_curve(f, point[name], v, weights, slope)))
+        except KinkError:
+            continue
+        return curves
+    return []
 
 
 def check_kinks(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:

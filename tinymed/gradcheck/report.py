@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import Any
+
+COLUMNS = (("gradient", "updates"), ("complex step",), ("adjoint",))
+MEASURED = tuple(check for checks in COLUMNS for check in checks)
+"""Checks whose error has a column of its own in the short table."""
 
 
 @dataclass
@@ -52,8 +57,8 @@ class Curve:
 class Report:
     """All findings of one run.
 
-    ``report.ok`` is the verdict, ``report.failures`` the rows that fail, ``print(report)`` a table with one line for
-    each item and check.
+    ``report.ok`` is the verdict, ``report.failures`` the rows that fail, ``print(report)`` a table and, for each
+    failure, what it means.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -87,26 +92,38 @@ class Report:
         """Return the names of what was checked."""
         return list(dict.fromkeys(row.item for row in self.rows))
 
-    def table(self, every_tensor: bool = True) -> Any:
-        """Return a ``rich`` table: item, check, tensor, worst error, tolerance, verdict."""
-        from rich.table import Table
+    def table(self) -> Any:
+        """Return a ``rich`` table with a line for each item and tensor: worst errors, other checks, verdict."""
+        table = _new_table("item", "tensor", "error >", "complex step >", "adjoint >", "other checks", "verdict")
+        for item in self.items():
+            rows = [row for row in self.rows if row.item == item]
+            others = list(dict.fromkeys(row.check for row in rows if row.check not in MEASURED))
+            wrong = [check for check in others if any(not row.ok for row in rows if row.check == check)]
+            remark = f"wrong: {', '.join(wrong)}" if wrong else f"{len(others)} right" if others else ""
+            measured = [row for row in rows if row.check in MEASURED]
+            tensors = list(dict.fromkeys(row.tensor.partition(" (")[0] for row in measured)) or [""]
+            for place, tensor in enumerate(tensors):
+                errors = [self._worst_of(measured, tensor, checks) for checks in COLUMNS]
+                bad = any(not row.ok for row in measured if row.tensor.partition(" (")[0] == tensor)
+                bad = bad or (place == 0 and bool(wrong))
+                first = (item, remark) if place == 0 else ("", "")
+                verdict = "WRONG" if bad else "ok"
+                table.add_row(first[0], tensor, *errors, first[1], verdict, style="bold red" if bad else "")
+        return table
 
-        table = Table(title="Gradient check", title_justify="left", pad_edge=False)
-        for title in ("item", "check", "tensor"):
-            table.add_column(title, overflow="fold")
-        for title in ("error", "tolerance"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
+    @staticmethod
+    def _worst_of(rows: list[Row], tensor: str, checks: tuple[str, ...]) -> str:
+        chosen = [row.error for row in rows if row.tensor.partition(" (")[0] == tensor and row.check in checks]
+        return f"{max(chosen, key=lambda e: float('inf') if e != e else e):.1e}" if chosen else ""
+
+    def details(self) -> Any:
+        """Return a ``rich`` table with a line for each item, check and tensor."""
+        table = _new_table("item", "check", "tensor", "error >", "tolerance >", "verdict")
         last = ""
-        for row in self.worst():
-            if not every_tensor and row.ok:
-                continue
-            style = "" if row.ok else "bold red"
-            shown = row.item if row.item != last else ""
-            last = row.item
-            table.add_row(
-                shown, row.check, row.tensor, f"{row.error:.1e}", f"{row.tolerance:.0e}", row.verdict, style=style
-            )
+        for row in sorted(self.worst(), key=lambda row: self.items().index(row.item)):
+            shown, last = (row.item if row.item != last else ""), row.item
+            numbers = (f"{row.error:.1e}", f"{row.tolerance:.0e}")
+            table.add_row(shown, row.check, row.tensor, *numbers, row.verdict, style="" if row.ok else "bold red")
         return table
 
     def summary(self) -> str:
@@ -132,16 +149,26 @@ class Report:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        import io
-
         from rich.console import Console
 
         out = io.StringIO()
-        Console(file=out, width=110).print(self.table())
+        table = self.details() if len(self.items()) == 1 else self.table()
+        Console(file=out, width=110).print(table)
         parts = [out.getvalue().rstrip(), self.summary()]
         if self.failures:
             parts.insert(1, self.explain_failures())
         return "\n".join(parts)
+
+
+def _new_table(*titles: str) -> Any:
+    """Return an empty ``rich`` table; a title that ends in ``>`` belongs to a column of numbers."""
+    from rich.table import Table
+
+    table = Table(title="Gradient check", title_justify="left")
+    for title in titles:
+        number = title.endswith(" >")
+        table.add_column(title.removesuffix(" >"), justify="right" if number else "left", no_wrap=number)
+    return table
 
 
 def _severity(row: Row) -> float:

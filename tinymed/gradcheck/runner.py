@@ -7,7 +7,7 @@ import difflib
 import functools
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,13 @@ from tinymed.gradcheck.adapters import subject_of_layer, subject_of_loss, subjec
 from tinymed.gradcheck.case import LayerCase, LossCase, OpCase
 from tinymed.gradcheck.cases import layer_cases, loss_cases, op_cases
 from tinymed.gradcheck.checks import CHECKS
+from tinymed.gradcheck.coverage import check_coverage, operations
+from tinymed.gradcheck.gradient import COMPLEX_TOLERANCE, curves_of
+from tinymed.gradcheck.gradient import TOLERANCE as GRADIENT_TOLERANCE
 from tinymed.gradcheck.report import Report, Row
 from tinymed.gradcheck.subject import Subject
-from tinymed.ops.registry import REGISTRY, Operation
+from tinymed.gradcheck.updates import check_optimizer, check_schedule, optimizer_classes, schedule_classes
+from tinymed.ops.registry import Operation
 
 Case = OpCase | LayerCase | LossCase
 
@@ -35,7 +39,7 @@ def check(
     """Check the gradients of anything differentiable, and how it behaves.
 
     Args:
-        thing: Name of an operation, layer or loss; an ``Operation``; a layer, model or loss object; a case.
+        thing: Name of an operation, layer, loss, optimizer or schedule; an ``Operation``, layer, model or loss; a case.
         input_shape: Shape of the input with the batch axis, for a layer or model object
             (its own ``input_shape`` with a batch of 3 if omitted).
         cases: Cases to use instead of the ones that tinymed has for it.
@@ -56,6 +60,10 @@ def check(
     report, start = Report(), time.perf_counter()
     for subject in subjects(thing, input_shape, cases):
         report.rows += run_checks(subject, seed, only)
+    if isinstance(thing, str) and thing in (optimizers := optimizer_classes()):
+        report.rows += check_optimizer(optimizers[thing], seed)
+    if isinstance(thing, str) and thing in (schedules := schedule_classes()):
+        report.rows += check_schedule(schedules[thing])
     if not report.rows and only is None:
         raise ValueError(f"there is no case for {thing!r}; give cases=[...] or input_shape=...")
     report.seconds = time.perf_counter() - start
@@ -85,9 +93,9 @@ def subjects(thing: Any, input_shape: Any = None, cases: Iterable[Case] | None =
                 yield from _bodies(subject_of_op(case, thing))
     elif isinstance(thing, str):
         everything = cases_by_name()
-        if thing not in everything:
-            raise ValueError(unknown_name(thing, everything))
-        for case in cases if cases is not None else everything[thing]:
+        if thing not in everything and thing not in (known := all_names()):
+            raise ValueError(unknown_name(thing, known))
+        for case in cases if cases is not None else everything.get(thing, []):
             yield from _of_case(case)
     elif hasattr(thing, "params"):
         yield from _of_layer_object(thing, input_shape, cases)
@@ -168,7 +176,7 @@ def _sized(shape: tuple) -> tuple[int, ...]:
 
 def all_names() -> list[str]:
     """Return the names of everything that can be checked: operations, layers, losses, optimizers and schedules."""
-    return list(dict.fromkeys([*REGISTRY, *cases_by_name()]))
+    return list(dict.fromkeys([*operations(), *cases_by_name(), *optimizer_classes(), *schedule_classes()]))
 
 
 def run(
@@ -191,31 +199,71 @@ def run(
     Raises:
         ValueError: If a name is unknown; the message says the nearest valid one.
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    wanted = list(names or ())
     known = all_names()
-    wanted = list(names or known)
     for name in wanted:
         if name not in known:
             raise ValueError(unknown_name(name, known))
-    with use_backend(backend or get_backend()):
-        report = check_all(wanted, seed)
-    from rich.console import Console
-
     console = Console()
+    with use_backend(backend or get_backend()), Progress(console=console, transient=True) as progress:
+        report = check_all(wanted or None, seed, progress.track)
+        if html is not None:
+            add_curves(report, seed)
     console.print(report.table())
     if report.failures:
         console.print(report.explain_failures(), markup=False)
+    console.print(TOLERANCES, markup=False)
     console.print(report.summary(), markup=False)
     if html is not None:
         from tinymed.gradcheck.html import write_html
 
         write_html(report, html)
+        console.print(f"the report with pictures is in {html}", markup=False)
     return 0 if report.ok else 1
 
 
-def check_all(names: Iterable[str], seed: int = 0) -> Report:
-    """Check each of the names in one report."""
+def check_all(
+    names: Iterable[str] | None = None, seed: int = 0, track: Callable[[list[str]], Iterable[str]] = iter
+) -> Report:
+    """Check each of the names, or everything there is, in one report.
+
+    Args:
+        names: Operations, layers, losses, optimizers or schedules; everything, and that nothing is left out, if None.
+        seed: Seed of all random numbers.
+        track: Wraps the list of names, to show progress.
+    """
     report, start = Report(), time.perf_counter()
-    for name in names:
-        report.rows += check(name, seed=seed).rows
+    if names is None:
+        report.rows += check_coverage()
+    known = cases_by_name()
+    optimizers, schedules = optimizer_classes(), schedule_classes()
+    for name in track(all_names() if names is None else list(names)):
+        if name in known:
+            report.rows += check(name, seed=seed).rows
+        elif name in optimizers:
+            report.rows += check_optimizer(optimizers[name], seed)
+        elif name in schedules:
+            report.rows += check_schedule(schedules[name])
+        elif names is not None:
+            report.rows.append(Row(name, "", "coverage", "all", np.inf, 0.0, "it has no case"))
     report.seconds = time.perf_counter() - start
     return report
+
+
+def add_curves(report: Report, seed: int = 0) -> None:
+    """Add to the report, for each item, the error against the step size: the picture that says what the error is."""
+    for name in report.items():
+        for case in cases_by_name().get(name, [])[:1]:
+            subject = next(_of_case(case))
+            report.curves += curves_of(subject, np.random.default_rng(seed))
+
+
+TOLERANCES = (
+    f"Tolerances: {GRADIENT_TOLERANCE:.0e} relative against central differences in float64 with a step chosen for each "
+    f"tensor, {COMPLEX_TOLERANCE:.0e} with the complex step. Upstream gradients are random, never ones. Points on a "
+    "kink are drawn again; no tolerance is ever loosened."
+)
+"""What the report says of its own strictness."""

@@ -12,6 +12,22 @@ from tinymed.layers.convolution import (
     Convolution3D,
 )
 from tinymed.layers.core import Dense
+from tinymed.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from tinymed.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -53,12 +69,15 @@ from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
 
 __all__ = [
+    "Add",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
@@ -93,13 +112,24 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "Permute",
     "RepeatVector",
     "Reshape",
+    "Subtract",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

@@ -43,13 +43,10 @@ def upsampling_nearest(x: Array, size: Sequence[int]) -> tuple[Array, tuple]:
     """
     _check_size("upsampling_nearest", x, size)
     xp = array_namespace(x)
-    middle = x.shape[1:-1]
-    shape_between = [n for length in middle for n in (length, 1)]  # (N, H, 1, W, 1, C)
-    repeated = [n for pair in zip(middle, size, strict=True) for n in pair]  # (N, H, s, W, r, C)
-    y = xp.reshape(x, (x.shape[0], *shape_between, x.shape[-1]))
-    y = xp.broadcast_to(y, (x.shape[0], *repeated, x.shape[-1]))
-    enlarged = (length * factor for length, factor in zip(middle, size, strict=True))
-    return xp.reshape(y, (x.shape[0], *enlarged, x.shape[-1]), copy=True), (x.shape, tuple(size))
+    y = x
+    for axis, factor in enumerate(size, start=1):
+        y = xp.repeat(y, factor, axis=axis)
+    return y, (x.shape, tuple(size))
 
 
 @backward_of(upsampling_nearest)

@@ -1,0 +1,88 @@
+"""Losses of segmentation: how little the predicted mask and the true one overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinymed.losses.base import Loss, Shape
+from tinymed.losses.targets import check_between_0_and_1, mask_shape_advice
+
+Axes = int | tuple[int, ...] | list[int] | None
+
+
+class _Overlap(Loss):
+    axis: Axes
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The operation's arguments."""
+        return {"axis": tuple(self.axis) if isinstance(self.axis, list) else self.axis}
+
+    def shape_advice(self, true_shape: Shape, pred_shape: Shape) -> str:
+        """Return what may be wrong with masks of this shape."""
+        return mask_shape_advice(true_shape, pred_shape)
+
+    def check_values(self, y_true: np.ndarray, classes: int | None) -> None:
+        """Raise ValueError unless all targets lie between 0 and 1."""
+        check_between_0_and_1(self.name, y_true)
+
+
+class Dice(_Overlap):
+    r"""One minus the Dice coefficient, $1 - 2 \sum y p / (\sum y + \sum p + \varepsilon)$.
+
+    With an empty mask the loss is 1 and its gradient is finite.
+
+    Arguments:
+        reduction: How the values become one number, see :class:`Loss`.
+        name: Name in messages.
+        axis: Axes summed over: None for the whole batch at once, ``(1, 2, 3)`` for one value per image.
+
+    Source:
+        Milletari, Navab and Ahmadi, V-Net, 2016; the formula is Keras's.
+    """
+
+    operation_name, default_name = "dice_loss", "dice"
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, axis: Axes = None
+    ) -> None:
+        super().__init__(reduction, name)
+        self.axis = axis
+
+
+class Tversky(_Overlap):
+    r"""Dice with a weight for each kind of mistake.
+
+    As in Keras's code, ``alpha`` weighs missed pixels (false negatives) and ``beta`` invented ones (false positives);
+    Keras's documentation says the opposite.
+
+    Arguments:
+        alpha: Weight of missed pixels.
+        beta: Weight of invented pixels.
+        reduction: How the values become one number, see :class:`Loss`.
+        name: Name in messages.
+        axis: Axes summed over: None for the whole batch at once, ``(1, 2, 3)`` for one value per image.
+
+    Source:
+        Salehi, Erdogmus and Gholipour, Tversky Loss Function for Image Segmentation, 2017.
+    """
+
+    operation_name, default_name = "tversky_loss", "tversky"
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Axes = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.alpha, self.beta, self.axis = float(alpha), float(beta), axis
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The operation's arguments."""
+        return {**super().options, "alpha": self.alpha, "beta": self.beta}

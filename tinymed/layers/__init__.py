@@ -1,5 +1,6 @@
 """Layers: operations that own weights, with Keras's names, arguments and defaults (floor 4)."""
 
+from tinymed.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from tinymed.layers.base import Layer
 from tinymed.layers.convolution import (
     Conv1D,
@@ -69,6 +70,8 @@ from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
 
 __all__ = [
+    "ELU",
+    "Activation",
     "Add",
     "Average",
     "AveragePooling1D",
@@ -106,6 +109,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "Layer",
+    "LeakyReLU",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -115,9 +119,12 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "PReLU",
     "Permute",
+    "ReLU",
     "RepeatVector",
     "Reshape",
+    "Softmax",
     "Subtract",
     "UpSampling1D",
     "UpSampling2D",

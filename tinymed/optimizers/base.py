@@ -97,6 +97,8 @@ class Optimizer(Configurable):
                 f"the learning rate of {self.name} follows {type(self._learning_rate).__name__} and cannot be set to a "
                 "number; build the optimizer with a number instead, or set another schedule"
             )
+        if value is None:
+            raise ValueError(f"{type(self).__name__} needs learning_rate, a number or a schedule, but got None")
         self._learning_rate = self._checked("learning_rate", _as_float(value))
 
     def current_learning_rate(self) -> float:

@@ -73,7 +73,7 @@ def conv2d(
         D4 §3.1.1 (one channel, no bias, "valid"); D3 §4.1 (centred: "same"); D1 §3.1.1 (whose indices run
         backwards: the window must move with $+i, +j$).
     """
-    _check(x, kernel, groups, axes=2)
+    check_shapes(x, kernel, groups, axes=2)
     columns, _ = im2col(x, kernel.shape[:-2], strides, padding, dilation_rate)  # X: (N, OH, OW, KH*KW*C)
     y = _product(columns, kernel, groups)  # (N*OH*OW, KH*KW*C) @ (KH*KW*C, F)
     if bias is not None:
@@ -151,7 +151,7 @@ def conv1d(
     Source:
         D2 §3.1 (the discrete sum, there with the kernel flipped).
     """
-    _check(x, kernel, groups, axes=1)
+    check_shapes(x, kernel, groups, axes=1)
     columns, _ = im2col(x, kernel.shape[:-2], strides, padding, dilation_rate)  # X: (N, OT, K*C)
     y = _product(columns, kernel, groups)  # (N*OT, K*C) @ (K*C, F)
     if bias is not None:
@@ -212,7 +212,7 @@ def conv3d(
     Source:
         As :func:`conv2d`.
     """
-    _check(x, kernel, groups, axes=3)
+    check_shapes(x, kernel, groups, axes=3)
     columns, _ = im2col(x, kernel.shape[:-2], strides, padding, dilation_rate)  # X: (N, OD, OH, OW, KD*KH*KW*C)
     y = _product(columns, kernel, groups)  # (N*OD*OH*OW, KD*KH*KW*C) @ (KD*KH*KW*C, F)
     if bias is not None:
@@ -226,7 +226,7 @@ def conv3d_backward(dy: Array, cache: tuple, input_gradient: bool = True) -> tup
     return _gradients(dy, cache, input_gradient)
 
 
-def _check(x: Array, kernel: Array, groups: int, axes: int) -> None:
+def check_shapes(x: Array, kernel: Array, groups: int, axes: int) -> None:
     """Raise ValueError unless the axes and channels of ``x`` and ``kernel`` belong together."""
     name = f"conv{axes}d"
     if x.ndim != axes + 2 or kernel.ndim != axes + 2:

@@ -1,0 +1,12 @@
+"""Numba bodies of the operations, for NumPy arrays. Importing this package registers them; nothing compiles yet.
+
+A kernel is a plain loop over a range of outputs, compiled without Python's lock; :mod:`threads` lets several
+threads take turns at such ranges. Whatever a kernel cannot do (complex numbers, whole numbers, groups) is left to
+the textbook body.
+"""
+
+from tinymed.kernels.cpu import convolution, dense, pooling, threads, updates
+
+__all__ = ["convolution", "dense", "pooling", "threads", "updates"]
+
+threads.limit_blas()

@@ -41,7 +41,7 @@ def test_the_former_backend_returns_after_an_error():
 def test_aliases_and_unknown_backends():
     backend.set_backend("cpu")
     assert backend.get_backend() == "numpy"
-    with pytest.raises(ValueError, match="'no_such_library' is not available.*pip install"):
+    with pytest.raises(ValueError, match=r"'no_such_library' is not available.*pip install"):
         backend.set_backend("no_such_library")
     with pytest.raises(ValueError, match="no array library"):
         backend.set_backend("json")

@@ -38,15 +38,15 @@ def test_resolve_everything_that_may_be_given():
     assert resolve({"class_name": "child", "config": {"size": 2}}, choices, "thing").size == 2
     ready = Base()
     assert resolve(ready, choices, "thing") is ready
-    with pytest.raises(ValueError, match="unknown thing 'chld'; did you mean 'child'"):
+    with pytest.raises(ValueError, match=r"unknown thing 'chld'; did you mean 'child'"):
         resolve("chld", choices, "thing")
-    with pytest.raises(ValueError, match="choose one of Base, base, child"):
+    with pytest.raises(ValueError, match=r"choose one of Base, base, child"):
         resolve("zzzzzz", choices, "thing")
 
 
 def test_unknown_arguments_get_the_nearest_name():
     check_arguments("Dense", {}, ["units"])
-    with pytest.raises(TypeError, match="Dense takes no argument 'unit'; did you mean 'units'"):
+    with pytest.raises(TypeError, match=r"Dense takes no argument 'unit'; did you mean 'units'"):
         check_arguments("Dense", {"unit": 1}, ["units"])
-    with pytest.raises(TypeError, match="takes no argument 'zzz'$"):
+    with pytest.raises(TypeError, match=r"takes no argument 'zzz'$"):
         check_arguments("Dense", {"zzz": 1}, ["units"])

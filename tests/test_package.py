@@ -25,7 +25,20 @@ FLOORS = {
     "cli": 7, "__init__": 7, "__main__": 7,
 }  # fmt: skip
 
-HEAVY = {"numba", "cupy", "matplotlib", "scipy", "PIL", "tqdm", "typer", "rich", "safetensors", "pooch", "torch", "keras"}
+HEAVY = {
+    "numba",
+    "cupy",
+    "matplotlib",
+    "scipy",
+    "PIL",
+    "tqdm",
+    "typer",
+    "rich",
+    "safetensors",
+    "pooch",
+    "torch",
+    "keras",
+}
 
 
 def room(path):
@@ -80,7 +93,10 @@ def test_importing_tinymed_loads_nothing_heavy():
 
 
 def test_importing_the_layers_loads_no_numba_cupy_or_matplotlib():
-    code = "import sys, tinymed.models, tinymed.layers; print([m for m in ('numba','cupy','matplotlib') if m in sys.modules])"
+    code = (
+        "import sys, tinymed.models, tinymed.layers\n"
+        "print([m for m in ('numba', 'cupy', 'matplotlib') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
@@ -99,7 +115,7 @@ def test_without_kernels_everything_still_works(tmp_path):
     shutil.copytree(ROOT, tmp_path / "tinymed", ignore=shutil.ignore_patterns("kernels", "__pycache__"))
     code = (
         "import numpy as np, sys; from tinymed.layers import *; from tinymed.models import Sequential\n"
-        "m = Sequential([Conv2D(2, 3, activation='relu', input_shape=(8, 8, 1)), MaxPooling2D(), Flatten(), Dense(1)])\n"
+        "m = Sequential([Conv2D(2, 3, input_shape=(8, 8, 1)), MaxPooling2D(), Flatten(), Dense(1)])\n"
         "m.compile('adam', 'mse'); m.fit(np.ones((4, 8, 8, 1)), np.ones(4), epochs=1, verbose=0)\n"
         "assert 'numba' not in sys.modules; print('trained')"
     )

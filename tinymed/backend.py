@@ -107,7 +107,9 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
 
 def is_host(x: Any) -> bool:
     """Tell whether ``x`` is a NumPy array or plain Python data, and no array of another library."""
-    return isinstance(x, np.ndarray | np.generic) or not hasattr(x, "__array_namespace__") and not hasattr(x, "get")
+    if isinstance(x, np.ndarray | np.generic):
+        return True
+    return not hasattr(x, "__array_namespace__") and not hasattr(x, "__cuda_array_interface__")
 
 
 def to_host(x: Any) -> np.ndarray:

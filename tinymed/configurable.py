@@ -23,7 +23,7 @@ class Configurable:
         for base in cls.__mro__:
             if "__init__" not in vars(base) or base is object:
                 continue
-            parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+            parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
             names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break
@@ -78,7 +78,7 @@ def resolve(identifier: Any, choices: Mapping[str, Any], what: str) -> Any:
             raise ValueError(f"unknown {what} {identifier!r}; {advice}")
         identifier = found
     if isinstance(identifier, type):
-        return identifier.from_config(config) if config else identifier()
+        return identifier(**config)
     return identifier
 
 

@@ -74,8 +74,9 @@ def test_input_gradient_sums_over_uses():
     _, tape = model.forward(value)
     dy = rng.standard_normal((2, 3))
     dx, _ = model.backward(dy, tape)
-    np.testing.assert_allclose(dx, dy + dy @ model.params["dense/kernel" if "dense/kernel" in model.params else
-                               next(iter(model.params))].T)
+    np.testing.assert_allclose(
+        dx, dy + dy @ model.params["dense/kernel" if "dense/kernel" in model.params else next(iter(model.params))].T
+    )
 
 
 def test_frozen_layers_get_no_gradient_but_pass_it_on():
@@ -128,7 +129,7 @@ def test_two_forwards_before_one_backward_keep_their_own_tapes():
 
 def test_errors_of_wiring():
     x, other = Input((3,)), Input((3,), name="left_out")
-    with pytest.raises(ValueError, match="left_out.*not among"):
+    with pytest.raises(ValueError, match=r"left_out.*not among"):
         Model(x, Add()([Dense(2)(x), Dense(2)(other)]))
     with pytest.raises(ValueError, match="two layers are named 'same'"):
         Model(x, Dense(2, name="same")(Dense(2, name="same")(x)))

@@ -37,7 +37,9 @@ def test_same_seed_same_bits():
     def run():
         backend.set_seed(3)
         x, y = blobs()
-        model = Sequential([Dense(8, activation="relu", input_shape=(4,)), Dropout(0.3), Dense(1, activation="sigmoid")])
+        model = Sequential(
+            [Dense(8, activation="relu", input_shape=(4,)), Dropout(0.3), Dense(1, activation="sigmoid")]
+        )
         model.compile("adam", "binary_crossentropy")
         history = model.fit(x, y, epochs=3, verbose=0).history
         return history, model.get_weights()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import numpy as np
 
 from tinymed import activations, initializers, regularizers
 from tinymed.backend import Array
@@ -88,5 +87,5 @@ class Dense(Layer):
 
     def flops(self, input_shape: Shape) -> int:
         """Return 2 D U for each row (a multiplication and an addition per weight)."""
-        rows = np.prod(input_shape[1:-1], dtype=np.int64)
-        return int(2 * rows * (input_shape[-1] or 0) * self.units)
+        rows = math.prod(size or 1 for size in input_shape[1:-1])
+        return 2 * rows * (input_shape[-1] or 0) * self.units

@@ -79,7 +79,7 @@ class InputLayer(Layer):
         return 0
 
 
-def Input(  # noqa: N802 - Keras's name
+def Input(
     shape: tuple[int | None, ...],
     batch_size: int | None = None,
     dtype: str | None = None,

@@ -34,7 +34,9 @@ def as_arrays(data: Any, names: Sequence[str], what: str, nested: bool) -> list[
         parts = [data]
     if len(parts) != len(names):
         raise ValueError(f"{what} has {len(parts)} arrays but the model needs {len(names)}: {list(names)}")
-    return [_as_array(part, f"{what} ({name})" if len(names) > 1 else what) for part, name in zip(parts, names, strict=True)]
+    return [
+        _as_array(part, f"{what} ({name})" if len(names) > 1 else what) for part, name in zip(parts, names, strict=True)
+    ]
 
 
 def _as_array(data: Any, what: str) -> Array:

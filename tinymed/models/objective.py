@@ -44,14 +44,14 @@ class Objective:
         if all(item is None for item in self.losses):
             raise ValueError("compile needs a loss to train with, e.g. loss='binary_crossentropy'")
         self.fused: list[bool] = []
-        self._on_outputs = []
+        self._on_outputs: list[Any] = []
         for tensor, item in zip(model.outputs, self.losses, strict=True):
             activation = getattr(getattr(tensor.producer, "layer", None), "activation", None)
             used_once = not any(tensor in node.inputs for node in model.nodes) and model.outputs.count(tensor) == 1
             wanted = getattr(item, "fuses_with", None)
             fuse = wanted is not None and used_once and activation is not None and activation.name == wanted
             self.fused.append(fuse)
-            self._on_outputs.append(item.with_logits() if fuse else item)
+            self._on_outputs.append(item.with_logits() if fuse and item is not None else item)
         self._activations = [getattr(t.producer.layer, "activation", None) for t in model.outputs]
 
     def predictions(self, outputs: Sequence[Array]) -> list[Array]:
@@ -71,10 +71,10 @@ class Objective:
         self, ys: Sequence[Array], outputs: Sequence[Array], weights: Sequence[Array | None]
     ) -> tuple[Array, list[Array | None], list]:
         """Return the total, each output's own loss, and the caches."""
-        total, parts, caches = None, [], []
-        for y, output, weight, item, factor in zip(
-            ys, outputs, weights, self._on_outputs, self.weights, strict=True
-        ):
+        total: Array | None = None
+        parts: list[Array | None] = []
+        caches: list[Any] = []
+        for y, output, weight, item, factor in zip(ys, outputs, weights, self._on_outputs, self.weights, strict=True):
             if item is None:
                 parts.append(None)
                 caches.append(None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinymed import backend, files, optimizers
-from tinymed.configurable import resolve, serialize
+from tinymed.configurable import serialize
 from tinymed.layers.base import Layer
 from tinymed.layers.symbolic import Input, InputLayer, add_node
 from tinymed.models.graph import Model
@@ -197,12 +197,14 @@ def load_model(path: Any, custom_objects: Mapping[str, type[Layer]] | None = Non
     if not isinstance(about, dict):
         raise ValueError(f"{path} is a safetensors file but holds no tinymed model")
     if about["format"] > FORMAT:
-        raise ValueError(f"{path} was written by tinymed {about['tinymed']}, which is newer; upgrade tinymed to read it")
+        raise ValueError(
+            f"{path} was written by tinymed {about['tinymed']}, which is newer; upgrade tinymed to read it"
+        )
     model = graph_from_config(about["model"], custom_objects)
     _set_by_path(model, {k: v for k, v in arrays.items() if not k.startswith("optimizer/")}, str(path))
     model.metadata = about["metadata"]
     if "optimizer" in about:
-        optimizer = resolve(about["optimizer"], optimizers.CLASSES, "optimizer")
+        optimizer = optimizers.get(about["optimizer"])
         optimizer.iterations = about["optimizer"]["iterations"]
         prefix = "optimizer/"
         optimizer.load_state({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})

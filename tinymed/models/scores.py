@@ -66,9 +66,7 @@ class Scores:
             if part is not None:
                 mean.update_state(part, sample_weight=count)
         for _, metric, place, uses_weight in self._made(ys, predictions):
-            metric.update_state(
-                ys[place], predictions[place], sample_weight=weights[place] if uses_weight else None
-            )
+            metric.update_state(ys[place], predictions[place], sample_weight=weights[place] if uses_weight else None)
 
     def logs(self) -> dict[str, Any]:
         """Copy the current values to the host: a float for each name, or a list for a metric of several values."""

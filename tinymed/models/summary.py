@@ -73,7 +73,12 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _shape(shape: tuple) -> str:
-    return "(" + ", ".join("None" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "("
+        + ", ".join("None" if size is None else str(size) for size in shape)
+        + ("," if len(shape) == 1 else "")
+        + ")"
+    )
 
 
 def _sources(node: Node) -> str:

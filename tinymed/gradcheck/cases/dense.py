@@ -1,9 +1,11 @@
 """Cases of the fully connected operation."""
 
+from typing import Any
+
 from tinymed.gradcheck.case import LayerCase, OpCase
 from tinymed.layers.core import Dense
 
-_linear = {"linear": ("x", "kernel"), "offsets": ("bias",), "analytic": True}
+_linear: dict[str, Any] = {"linear": ("x", "kernel"), "offsets": ("bias",), "analytic": True}
 
 OP_CASES = [
     OpCase("dense", {"x": (5, 4), "kernel": (4, 3), "bias": (3,)}, **_linear),

@@ -1,30 +1,32 @@
 """Optimizer steps in one pass over memory, in place, for contiguous float32 and float64 arrays.
 
 Every value is computed by the textbook's operations in the textbook's order and precision, each on its own, so the
-results are the same bits, for any number of threads. Other arrays (strided, mixed dtypes) go to the textbook body.
+results are the same bits, for any number of threads. The loops count from zero over slices of their range: an index
+that might be negative, for all the compiler knows, keeps it from using vector instructions. Other arrays (strided,
+mixed dtypes) go to the textbook body.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
+from tinymed.kernels.cpu.compiling import jit
+from tinymed.kernels.cpu.threads import run
 from tinymed.ops import updates
 
 Slots = tuple[Any, ...]
 
-CHUNK = 1 << 15
-"""Values that one thread updates in one go; smaller weights are not worth waking another thread for."""
-
-_jit = numba.njit(cache=True, error_model="numpy")
-_parallel_jit = numba.njit(cache=True, error_model="numpy", parallel=True)
+SHARED_FROM = 1 << 16
+"""Weights with at least so many values are shared between threads; for smaller ones that takes longer than it saves."""
 
 
-@_jit
-def _sgd(w: Any, g: Any, m: Any, lr: Any, mu: Any, nesterov: bool, decay: Any) -> None:
+@jit
+def _sgd(first: int, last: int, w: Any, g: Any, m: Any, lr: Any, mu: Any, nesterov: bool, decay: Any) -> None:
     has_momentum = m.size > 0
+    w, g, m = w[first:last], g[first:last], m[first:last]
     for i in range(w.size):
         if decay:
             w[i] = w[i] - decay * w[i]
@@ -35,9 +37,23 @@ def _sgd(w: Any, g: Any, m: Any, lr: Any, mu: Any, nesterov: bool, decay: Any) -
             w[i] = w[i] + (mu * m[i] - lr * g[i] if nesterov else m[i])
 
 
-@_jit
-def _adam(w: Any, g: Any, m: Any, v: Any, v_max: Any, alpha: Any, c1: Any, c2: Any, eps: Any, decay: Any) -> None:
+@jit
+def _adam(
+    first: int,
+    last: int,
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    v_max: Any,
+    alpha: Any,
+    c1: Any,
+    c2: Any,
+    eps: Any,
+    decay: Any,
+) -> None:
     has_max = v_max.size > 0
+    w, g, m, v, v_max = w[first:last], g[first:last], m[first:last], v[first:last], v_max[first:last]
     for i in range(w.size):
         if decay:
             w[i] = w[i] - decay * w[i]
@@ -51,11 +67,24 @@ def _adam(w: Any, g: Any, m: Any, v: Any, v_max: Any, alpha: Any, c1: Any, c2: A
         w[i] = w[i] - alpha * m[i] / (np.sqrt(spread) + eps)
 
 
-@_jit
+@jit
 def _rmsprop(
-    w: Any, g: Any, v: Any, m: Any, a: Any, lr: Any, rho: Any, rest: Any, mu: Any, eps: Any, decay: Any
+    first: int,
+    last: int,
+    w: Any,
+    g: Any,
+    v: Any,
+    m: Any,
+    a: Any,
+    lr: Any,
+    rho: Any,
+    rest: Any,
+    mu: Any,
+    eps: Any,
+    decay: Any,
 ) -> None:
     has_momentum, centered = m.size > 0, a.size > 0
+    w, g, v, m, a = w[first:last], g[first:last], v[first:last], m[first:last], a[first:last]
     for i in range(w.size):
         if decay:
             w[i] = w[i] - decay * w[i]
@@ -65,7 +94,7 @@ def _rmsprop(
             a[i] = rho * a[i] + rest * g[i]
             spread = v[i] - a[i] * a[i]
             if spread < 0:
-                spread = v[i] * 0
+                spread = v[i] - v[i]  # zero, in the array's precision
         d = lr * g[i] / np.sqrt(spread + eps)
         if has_momentum:
             m[i] = mu * m[i] + d
@@ -73,45 +102,14 @@ def _rmsprop(
         w[i] = w[i] - d
 
 
-@_jit
-def _adagrad(w: Any, g: Any, s: Any, lr: Any, eps: Any, decay: Any) -> None:
+@jit
+def _adagrad(first: int, last: int, w: Any, g: Any, s: Any, lr: Any, eps: Any, decay: Any) -> None:
+    w, g, s = w[first:last], g[first:last], s[first:last]
     for i in range(w.size):
         if decay:
             w[i] = w[i] - decay * w[i]
         s[i] = s[i] + g[i] * g[i]
         w[i] = w[i] - lr * g[i] / np.sqrt(s[i] + eps)
-
-
-@_parallel_jit
-def _sgd_chunks(w: Any, g: Any, m: Any, lr: Any, mu: Any, nesterov: bool, decay: Any) -> None:
-    for k in numba.prange((w.size + CHUNK - 1) // CHUNK):
-        c = slice(k * CHUNK, (k + 1) * CHUNK)
-        _sgd(w[c], g[c], m[c], lr, mu, nesterov, decay)
-
-
-@_parallel_jit
-def _adam_chunks(
-    w: Any, g: Any, m: Any, v: Any, v_max: Any, alpha: Any, c1: Any, c2: Any, eps: Any, decay: Any
-) -> None:
-    for k in numba.prange((w.size + CHUNK - 1) // CHUNK):
-        c = slice(k * CHUNK, (k + 1) * CHUNK)
-        _adam(w[c], g[c], m[c], v[c], v_max[c], alpha, c1, c2, eps, decay)
-
-
-@_parallel_jit
-def _rmsprop_chunks(
-    w: Any, g: Any, v: Any, m: Any, a: Any, lr: Any, rho: Any, rest: Any, mu: Any, eps: Any, decay: Any
-) -> None:
-    for k in numba.prange((w.size + CHUNK - 1) // CHUNK):
-        c = slice(k * CHUNK, (k + 1) * CHUNK)
-        _rmsprop(w[c], g[c], v[c], m[c], a[c], lr, rho, rest, mu, eps, decay)
-
-
-@_parallel_jit
-def _adagrad_chunks(w: Any, g: Any, s: Any, lr: Any, eps: Any, decay: Any) -> None:
-    for k in numba.prange((w.size + CHUNK - 1) // CHUNK):
-        c = slice(k * CHUNK, (k + 1) * CHUNK)
-        _adagrad(w[c], g[c], s[c], lr, eps, decay)
 
 
 _NOTHING = {np.dtype(kind): np.empty(0, kind) for kind in ("float32", "float64")}
@@ -141,6 +139,14 @@ def _ready(
     return arrays, flat
 
 
+def _run(kernel: Callable[..., Any], w: np.ndarray, *arguments: Any) -> None:
+    """Run a kernel over all values, by one thread or several."""
+    if w.size < SHARED_FROM:
+        kernel(0, w.size, w, *arguments)
+    else:
+        run(kernel, w.size, w, *arguments)
+
+
 @updates.sgd_update.register(np.ndarray)
 def _sgd_update(
     param: np.ndarray,
@@ -157,9 +163,8 @@ def _sgd_update(
         return updates.sgd_update.textbook(param, grad, m, learning_rate, momentum, nesterov, weight_decay, out)
     arrays, (w, m_flat) = ready
     number = param.dtype.type
-    kernel = _sgd if w.size <= CHUNK else _sgd_chunks
     decay = number(learning_rate * weight_decay)
-    kernel(w, grad.reshape(-1), m_flat, number(learning_rate), number(momentum), bool(nesterov), decay)
+    _run(_sgd, w, grad.reshape(-1), m_flat, number(learning_rate), number(momentum), bool(nesterov), decay)
     return arrays
 
 
@@ -186,8 +191,7 @@ def _adam_update(
     number = param.dtype.type
     alpha = updates.adam_step_size(step, learning_rate, beta_1, beta_2)
     numbers = (alpha, 1 - beta_1, 1 - beta_2, epsilon, learning_rate * weight_decay)
-    kernel = _adam if w.size <= CHUNK else _adam_chunks
-    kernel(w, grad.reshape(-1), *slots, *map(number, numbers))
+    _run(_adam, w, grad.reshape(-1), *slots, *map(number, numbers))
     return arrays
 
 
@@ -211,8 +215,7 @@ def _rmsprop_update(
         return updates.rmsprop_update.textbook(param, grad, v, m, average, *options)
     arrays, (w, *slots) = ready
     numbers = (learning_rate, rho, 1 - rho, momentum, epsilon, learning_rate * weight_decay)
-    kernel = _rmsprop if w.size <= CHUNK else _rmsprop_chunks
-    kernel(w, grad.reshape(-1), *slots, *map(param.dtype.type, numbers))
+    _run(_rmsprop, w, grad.reshape(-1), *slots, *map(param.dtype.type, numbers))
     return arrays
 
 
@@ -231,6 +234,5 @@ def _adagrad_update(
         return updates.adagrad_update.textbook(param, grad, accumulator, learning_rate, epsilon, weight_decay, out)
     arrays, (w, s) = ready
     numbers = (learning_rate, epsilon, learning_rate * weight_decay)
-    kernel = _adagrad if w.size <= CHUNK else _adagrad_chunks
-    kernel(w, grad.reshape(-1), s, *map(param.dtype.type, numbers))
+    _run(_adagrad, w, grad.reshape(-1), s, *map(param.dtype.type, numbers))
     return arrays

@@ -116,6 +116,7 @@ class Loss(Configurable):
 
         weight = self._weight(values, sample_weight, mask, self.counted(y_true))
         weighted = values if weight is None else values * weight
+        weight = None if weight is None else xp.broadcast_to(weight, weighted.shape)
         factor = self._factor(weighted, weight)
         if self.reduction in ("none", None):
             loss = weighted
@@ -179,7 +180,7 @@ class Loss(Configurable):
             return 1.0
         if self.reduction == "mean_with_sample_weight" and weight is not None:
             xp = array_namespace(weighted)
-            total = xp.sum(xp.broadcast_to(weight, weighted.shape))
+            total = xp.sum(weight)
             return xp.where(total == 0, 0.0, 1.0 / xp.where(total == 0, 1.0, total))
         return 1.0 / max(math.prod(weighted.shape), 1)
 

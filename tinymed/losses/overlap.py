@@ -15,6 +15,14 @@ Axes = int | tuple[int, ...] | list[int] | None
 class _Overlap(Loss):
     axis: Axes
 
+    def fit_shapes(self, true_shape: Shape, pred_shape: Shape) -> tuple[Shape, Shape]:
+        """Return the shapes, a channel added to masks that have none, so that ``axis`` means the same for both."""
+        if len(true_shape) == len(pred_shape) + 1 and true_shape[-1] == 1:
+            pred_shape = (*pred_shape, 1)
+        elif len(pred_shape) == len(true_shape) + 1 and pred_shape[-1] == 1:
+            true_shape = (*true_shape, 1)
+        return true_shape, pred_shape
+
     @property
     def options(self) -> dict[str, Any]:
         """The operation's arguments."""

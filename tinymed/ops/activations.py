@@ -179,7 +179,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, tuple]:
         $y = \max(0, x) + \alpha \min(0, x)$
 
     Backward:
-        $dx = dy \cdot \{1 \text{ where } x > 0,\ \alpha \text{ where } x < 0,\ 0 \text{ at } 0\}, \quad
+        $dx = dy \cdot \{1 \text{ where } x > 0,\ \alpha \text{ where } x \le 0\}, \quad
         d\alpha = \sum dy \min(0, x)$, the sum running over samples and over the axes in which $\alpha$ has size 1.
 
     Shapes:
@@ -223,7 +223,7 @@ def prelu_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """Return ``dx, dalpha`` (see :func:`prelu`)."""
     x, alpha = cache
     xp = array_namespace(dy)
-    dx = xp.where(x > 0, dy, xp.where(x < 0, alpha * dy, 0.0))
+    dx = xp.where(x > 0, dy, alpha * dy)
     dalpha = xp.sum(dy * xp.minimum(x, 0.0), axis=0)  # (N, ...) -> (...)
     shared = tuple(i for i, size in enumerate(alpha.shape) if size == 1)
     return dx, xp.sum(dalpha, axis=shared, keepdims=True) if shared else dalpha

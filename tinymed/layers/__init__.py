@@ -29,6 +29,7 @@ from tinymed.layers.merging import (
     multiply,
     subtract,
 )
+from tinymed.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization
 from tinymed.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -55,6 +56,14 @@ from tinymed.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from tinymed.layers.regularization import (
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
 from tinymed.layers.resizing import (
     Cropping1D,
     Cropping2D,
@@ -80,6 +89,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "BatchNormalization",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -93,7 +103,10 @@ __all__ = [
     "Cropping2D",
     "Cropping3D",
     "Dense",
+    "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -106,9 +119,11 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPool1D",
     "MaxPool2D",
@@ -125,6 +140,9 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
     "UpSampling1D",
     "UpSampling2D",

@@ -78,6 +78,7 @@ from tinymed.ops.divergences import (
     poisson,
     poisson_backward,
 )
+from tinymed.ops.dropout import dropout, dropout_backward
 from tinymed.ops.focal import (
     binary_focal_crossentropy,
     binary_focal_crossentropy_backward,
@@ -131,6 +132,16 @@ from tinymed.ops.merging import (
     multiply_backward,
     subtract,
     subtract_backward,
+)
+from tinymed.ops.normalization import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
 )
 from tinymed.ops.overlap import dice_loss, dice_loss_backward, tversky_loss, tversky_loss_backward
 from tinymed.ops.penalties import l1l2_penalty, l1l2_penalty_backward
@@ -192,6 +203,10 @@ __all__ = [
     "average_pool3d",
     "average_pool3d_backward",
     "backward_of",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "batch_norm_inference_backward",
     "binary_crossentropy",
     "binary_crossentropy_backward",
     "binary_focal_crossentropy",
@@ -223,6 +238,8 @@ __all__ = [
     "dense_backward",
     "dice_loss",
     "dice_loss_backward",
+    "dropout",
+    "dropout_backward",
     "elu",
     "elu_backward",
     "erf",
@@ -238,6 +255,8 @@ __all__ = [
     "global_max_pool",
     "global_max_pool_backward",
     "global_norm",
+    "group_norm",
+    "group_norm_backward",
     "hard_sigmoid",
     "hard_sigmoid_backward",
     "hinge",
@@ -250,6 +269,8 @@ __all__ = [
     "kl_divergence_backward",
     "l1l2_penalty",
     "l1l2_penalty_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

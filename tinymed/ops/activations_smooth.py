@@ -44,8 +44,7 @@ def sigmoid(x: Array) -> tuple[Array, Array]:
         D3 §4.2 (by name); the output of the programs in D0 §5 and D2 §4.
     """
     xp = array_namespace(x)
-    e = xp.exp(-xp.abs(x))
-    y = xp.where(x < 0, e, 1.0) / (1.0 + e)
+    y = xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
     return y, y
 
 
@@ -292,7 +291,7 @@ def elu(x: Array, alpha: float = 1.0) -> tuple[Array, tuple]:
         Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs, 2015.
     """
     xp = array_namespace(x)
-    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0.0))), (x, alpha)
+    return xp.maximum(x, 0.0) + alpha * xp.expm1(xp.minimum(x, 0.0)), (x, alpha)
 
 
 @backward_of(elu)
@@ -329,7 +328,7 @@ def selu(x: Array) -> tuple[Array, Array]:
         Klambauer, Unterthiner, Mayr and Hochreiter, Self-Normalizing Neural Networks, 2017.
     """
     xp = array_namespace(x)
-    return _SELU_SCALE * xp.where(x >= 0, x, _SELU_ALPHA * xp.expm1(xp.minimum(x, 0.0))), x
+    return _SELU_SCALE * (xp.maximum(x, 0.0) + _SELU_ALPHA * xp.expm1(xp.minimum(x, 0.0))), x
 
 
 @backward_of(selu)

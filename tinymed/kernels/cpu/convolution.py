@@ -59,42 +59,57 @@ def geometry(windows: Windows, channels: int) -> tuple[int, ...]:
 
 
 @jit
+def _copy(source: Any, a: int, target: Any, b: int, count: int) -> None:
+    """Copy ``count`` values. Unsigned indices cannot be negative, which lets the compiler use vector instructions."""
+    start, end = np.uint64(a), np.uint64(b)
+    for t in range(np.uint64(count)):
+        target[end + t] = source[start + t]
+
+
+@jit
+def _add(source: Any, a: int, target: Any, b: int, count: int) -> None:
+    start, end = np.uint64(a), np.uint64(b)
+    for t in range(np.uint64(count)):
+        target[end + t] += source[start + t]
+
+
+@jit
+def _clear(target: Any, b: int, count: int) -> None:
+    end = np.uint64(b)
+    for t in range(np.uint64(count)):
+        target[end + t] = 0
+
+
+@jit
 def fill_columns(x: Any, columns: Any, first: int, last: int, shape: tuple[int, ...]) -> None:
-    """Write windows ``first`` to ``last`` of the flat image ``x`` into rows 0, 1, ... of ``columns``."""
+    """Write windows ``first`` to ``last`` of the flat image ``x`` one after the other into the flat ``columns``."""
     D, H, W, KD, KH, KW, sd, sh, sw, gd, gh, gw, pd, ph, pw, OD, OH, OW, C = shape
+    span = KW * C
     ow = first % OW
     oh = first // OW % OH
     od = first // (OW * OH) % OD
     n = first // (OW * OH * OD)
-    for row in range(last - first):
-        at = 0
+    at = 0
+    for _ in range(last - first):
         left = ow * sw - pw
+        whole = gw == 1 and left >= 0 and left + KW <= W  # a span without gaps or edges
         for i in range(KD):
             d = od * sd - pd + i * gd
             for j in range(KH):
                 h = oh * sh - ph + j * gh
-                if d < 0 or d >= D or h < 0 or h >= H:
-                    for t in range(KW * C):
-                        columns[row, at + t] = 0
-                    at += KW * C
-                    continue
                 line = ((n * D + d) * H + h) * W
-                if gw == 1 and left >= 0 and left + KW <= W:  # a span without gaps or edges
-                    source = (line + left) * C
-                    for t in range(KW * C):
-                        columns[row, at + t] = x[source + t]
-                    at += KW * C
-                    continue
-                for k in range(KW):
-                    w = left + k * gw
-                    if w < 0 or w >= W:
-                        for t in range(C):
-                            columns[row, at + t] = 0
-                    else:
-                        source = (line + w) * C
-                        for t in range(C):
-                            columns[row, at + t] = x[source + t]
-                    at += C
+                if d < 0 or d >= D or h < 0 or h >= H:
+                    _clear(columns, at, span)
+                elif whole:
+                    _copy(x, (line + left) * C, columns, at, span)
+                else:
+                    for k in range(KW):
+                        w = left + k * gw
+                        if w < 0 or w >= W:
+                            _clear(columns, at + k * C, C)
+                        else:
+                            _copy(x, (line + w) * C, columns, at + k * C, C)
+                at += span
         ow += 1
         if ow == OW:
             ow = 0
@@ -110,20 +125,21 @@ def fill_columns(x: Any, columns: Any, first: int, last: int, shape: tuple[int, 
 @jit
 def im2col_rows(first: int, last: int, x: Any, columns: Any, shape: tuple[int, ...]) -> None:
     """Write windows ``first`` to ``last`` into the same rows of ``columns``."""
-    fill_columns(x, columns[first:last], first, last, shape)
+    fill_columns(x, columns[first:last].reshape(-1), first, last, shape)
 
 
 @jit
 def col2im_rows(first: int, last: int, columns: Any, dx: Any, shape: tuple[int, ...]) -> None:
     """Gather image rows ``first`` to ``last`` (N, D, H counted through): each sums what its windows hold of it."""
     D, H, W, KD, KH, KW, sd, sh, sw, gd, gh, gw, pd, ph, pw, OD, OH, OW, C = shape
+    span = KW * C
+    size = KD * KH * span
     for row in range(first, last):
         h = row % H
         d = row // H % D
         n = row // (H * D)
         start = row * W * C
-        for t in range(W * C):
-            dx[start + t] = 0
+        _clear(dx, start, W * C)
         for i in range(KD):
             od = d + pd - i * gd
             if od < 0 or od % sd or od // sd >= OD:
@@ -132,21 +148,17 @@ def col2im_rows(first: int, last: int, columns: Any, dx: Any, shape: tuple[int, 
                 oh = h + ph - j * gh
                 if oh < 0 or oh % sh or oh // sh >= OH:
                     continue
-                line = ((n * OD + od // sd) * OH + oh // sh) * OW
-                at = (i * KH + j) * KW * C
+                at = ((n * OD + od // sd) * OH + oh // sh) * OW * size + (i * KH + j) * span
                 for ow in range(OW):
                     left = ow * sw - pw
                     if gw == 1 and left >= 0 and left + KW <= W:
-                        target = start + left * C
-                        for t in range(KW * C):
-                            dx[target + t] += columns[line + ow, at + t]
-                        continue
-                    for k in range(KW):
-                        w = left + k * gw
-                        if w >= 0 and w < W:
-                            target = start + w * C
-                            for t in range(C):
-                                dx[target + t] += columns[line + ow, at + k * C + t]
+                        _add(columns, at, dx, start + left * C, span)
+                    else:
+                        for k in range(KW):
+                            w = left + k * gw
+                            if w >= 0 and w < W:
+                                _add(columns, at + k * C, dx, start + w * C, C)
+                    at += size
 
 
 @jit
@@ -155,12 +167,13 @@ def convolve_tiles(
 ) -> None:
     """Convolve tiles ``first`` to ``last``: columns, matrix product, bias."""
     rows, filters = y.shape
-    buffer = np.empty((tile, kernel.shape[0]), x.dtype)
+    size = kernel.shape[0]
+    buffer = np.empty(tile * size, x.dtype)
     for index in range(first, last):
         a = index * tile
         b = min(a + tile, rows)
-        columns = buffer[: b - a]
-        fill_columns(x, columns, a, b, shape)
+        fill_columns(x, buffer, a, b, shape)
+        columns = buffer[: (b - a) * size].reshape(b - a, size)
         out = y[a:b]
         np.dot(columns, kernel, out)  # (tile, KH*KW*C) @ (KH*KW*C, F)
         if bias.size:
@@ -184,7 +197,7 @@ def kernel_gradient_chunks(
     """Sum the kernel's and the bias's gradient over chunks ``first`` to ``last`` of the tiles."""
     rows, filters = dy.shape
     size = dkernels.shape[1]
-    buffer = np.empty((tile, size), x.dtype)
+    buffer = np.empty(tile * size, x.dtype)
     product = np.empty((size, filters), x.dtype)
     for chunk in range(first, last):
         dkernel = dkernels[chunk]
@@ -196,8 +209,8 @@ def kernel_gradient_chunks(
             b = min(a + tile, rows)
             if a >= b:
                 break
-            columns = buffer[: b - a]
-            fill_columns(x, columns, a, b, shape)
+            fill_columns(x, buffer, a, b, shape)
+            columns = buffer[: (b - a) * size].reshape(b - a, size)
             np.dot(columns.T, dy[a:b], product)  # (KH*KW*C, tile) @ (tile, F)
             for r in range(size):
                 for f in range(filters):
@@ -234,9 +247,8 @@ def _im2col_backward(dy: np.ndarray, cache: Windows) -> np.ndarray:
         return im2col_backward.textbook(dy, cache)
     channels = dy.shape[-1] // cache.size
     dx = np.empty((dy.shape[0], *cache.image, channels), dy.dtype)
-    columns = np.ascontiguousarray(dy).reshape(math.prod(dy.shape[:-1]), dy.shape[-1])
     rows = math.prod(dx.shape[:-2])
-    threads.run(col2im_rows, rows, columns, dx.reshape(-1), geometry(cache, channels))
+    threads.run(col2im_rows, rows, _flat(dy), dx.reshape(-1), geometry(cache, channels))
     return dx
 
 

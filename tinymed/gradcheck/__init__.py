@@ -1,4 +1,4 @@
-"""Numerical checks of every operation, layer and loss (floor 3).
+"""Numerical checks of every operation, layer and loss (floor 3), and a zoo of mistakes that checks the checks.
 
 >>> from tinymed import gradcheck
 >>> gradcheck.check("dense").ok
@@ -6,7 +6,8 @@ True
 """
 
 from tinymed.gradcheck.case import LayerCase, LossCase, OpCase
+from tinymed.gradcheck.faults import FAULTS, demonstrate_faults
 from tinymed.gradcheck.report import Report, Row
 from tinymed.gradcheck.runner import check, run
 
-__all__ = ["LayerCase", "LossCase", "OpCase", "Report", "Row", "check", "run"]
+__all__ = ["FAULTS", "LayerCase", "LossCase", "OpCase", "Report", "Row", "check", "demonstrate_faults", "run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,25 +21,24 @@ from tinymed.ops.registry import REGISTRY, Operation
 def subject_of_op(case: OpCase, operation: Operation | None = None) -> Subject:
     """Return the subject for one case of an operation (or of ``operation``, put in its place)."""
     operation = operation or REGISTRY[case.op]
-    names = list(case.arrays)
+    names = [name for name, what in case.arrays.items() if what is not None]
     tensors = tuple(name for name in names if name not in case.fixed)
     parameters = inspect.signature(operation.forward).parameters.values()
     by_position = any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
     def forward(point: Point) -> tuple[Any, Any]:
-        given = [name for name in names if name in point]  # a check may leave out an offset
-        count = len(given) if by_position else 1
-        keywords = {name: point[name] for name in given[count:]}
-        return operation.forward(*(point[name] for name in given[:count]), **keywords, **case.options)
+        count = len(names) if by_position else 1
+        keywords = {name: point[name] for name in names[count:]}
+        return operation.forward(*(point[name] for name in names[:count]), **keywords, **case.options)
 
     def backward(dy: Any, cache: Any) -> Mapping[str, Any]:
         found = operation.backward(dy, cache)
         gradients = [g for g in found if g is not None] if isinstance(found, tuple | list) else [found]
-        if len(gradients) not in (len(tensors), len(tensors) - len(case.offsets)):
+        if len(gradients) != len(tensors):
             raise ValueError(
                 f"{case.op}_backward returned {len(gradients)} gradients; expected one for each of {', '.join(tensors)}"
             )
-        return dict(zip(tensors, gradients, strict=False))
+        return dict(zip(tensors, gradients, strict=True))
 
     return Subject(
         item=case.op,
@@ -53,7 +52,7 @@ def subject_of_op(case: OpCase, operation: Operation | None = None) -> Subject:
         linear=case.linear,
         offsets=case.offsets,
         analytic=case.analytic,
-        ordinary=tuple(name for name in tensors if not callable(case.arrays[name])),
+        ordinary=_ordinary(case.draw, tensors),
     )
 
 
@@ -67,8 +66,16 @@ def has_kernel(operation: Operation) -> bool:
     return any(array_type in known for known in bodies)
 
 
+def _ordinary(draw: Callable[[np.random.Generator, str], Point], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the tensors with values of both signs: all numbers are allowed there, extreme ones and ties too."""
+    point = draw(np.random.default_rng(0), "float64")
+    return tuple(
+        n for n in names if is_float(point[n]) and np.min(point[n], initial=0.0) < 0 < np.max(point[n], initial=0.0)
+    )
+
+
 def _shapes(arrays: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {'×'.join(map(str, what))}" for name, what in arrays.items() if not callable(what))
+    return ", ".join(f"{name} {'×'.join(map(str, what))}" for name, what in arrays.items() if isinstance(what, tuple))
 
 
 def _options(options: Mapping[str, Any]) -> str:
@@ -84,9 +91,10 @@ class LayerRunner:
     def __init__(self, case: LayerCase, training: bool, layer: Any = None) -> None:
         self.case, self.training = case, training
         self.given = layer
-        self.layers: dict[str, Any] = {}
+        self.layers: dict[str, tuple[Any, list]] = {}
         self.seed = 20
         self.state_free = False
+        """Whether each forward goes on from the last one's state, instead of starting at the same."""
 
     def layer(self, dtype: str) -> Any:
         """Return the layer, built, with weights of this dtype."""
@@ -98,8 +106,23 @@ class LayerRunner:
                     made = self.case.make()
                 if not made.built:
                     made.build_once(self.case.input_shape)
+                _move_state(made)
             self.layers[dtype] = (made, _snapshot(made))
         return self.layers[dtype][0]
+
+    def reset(self, dtype: str) -> None:
+        """Put the layer's state, generators and counters back to where they started."""
+        _restore(self.layer(dtype), self.layers[dtype][1])
+
+    @contextlib.contextmanager
+    def continuing(self, seed: int) -> Iterator[None]:
+        """Let forwards go on from each other's state inside the block, and take ``seed`` for the root seed."""
+        before = self.seed
+        self.state_free, self.seed = True, seed
+        try:
+            yield
+        finally:
+            self.state_free, self.seed = False, before
 
     def draw(self, rng: np.random.Generator, dtype: str) -> Point:
         """Draw inputs and weights: the initial weights and noise, so that zeros and ones hide nothing."""
@@ -120,7 +143,7 @@ class LayerRunner:
         dtype = _float_dtype([*weights.values(), *inputs])
         layer = self.layer(dtype)
         if not self.state_free:
-            _restore(layer, self.layers[dtype][1])
+            self.reset(dtype)
         for name, place in layer.params.items():
             place[...] = weights[name]
         with _seeded(self.seed):
@@ -158,7 +181,7 @@ def subject_of_layer(case: LayerCase, training: bool = True, layer: Any = None) 
         draw=runner.draw,
         forward=runner.forward,
         backward=runner.backward,
-        ordinary=tuple(inputs) if case.draw is None else (),
+        ordinary=_ordinary(runner.draw, inputs),
         owner=runner,
     )
 
@@ -229,6 +252,15 @@ def walk(layer: Any) -> Iterator[Any]:
 _PLAIN = (bool, int, float, np.random.Generator, np.random.SeedSequence)
 
 
+def _move_state(layer: Any) -> None:
+    """Move moving averages away from 0 and 1, which would hide mistakes; upwards, since variances are positive."""
+    rng = np.random.default_rng(3)
+    for part in walk(layer):
+        for value in part.state.values():
+            if is_float(value):
+                value[...] = value + backend.asarray(0.3 * np.abs(rng.standard_normal(value.shape)), dtype=part.dtype)
+
+
 def _snapshot(layer: Any) -> list[tuple[Any, dict[str, Any], dict[str, Any]]]:
     """Copy what a forward may change: state arrays, generators, counters."""
     return [
@@ -284,7 +316,7 @@ def subject_of_loss(case: LossCase, loss: Any = None) -> Subject:
         return loss.forward(point["y_true"], point["y_pred"], **weights)
 
     def backward(dy: Any, cache: Any) -> Mapping[str, Any]:
-        return {"y_pred": dy * loss.backward(cache)}  # a loss is the end of the chain: its own upstream gradient is 1
+        return {"y_pred": loss.backward(cache, dy)}
 
     return Subject(
         item=type(loss).__name__,
@@ -295,5 +327,5 @@ def subject_of_loss(case: LossCase, loss: Any = None) -> Subject:
         forward=forward,
         backward=backward,
         owner=loss,
-        ordinary=() if callable(case.y_pred) else ("y_pred",),
+        ordinary=_ordinary(draw, ("y_pred",)),
     )

@@ -137,7 +137,6 @@ def check_reuse(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
         other = {name: other[name] if _is_input(name) else value for name, value in point.items()}
         other = {name: np.concatenate([v, v[:1]]) if _is_input(name) else v for name, v in other.items()}
     y, cache = subject.run(point)
-    subject.extra["keep"] = True
     y_other, cache_other = subject.run(other)
     subject.gradients(upstream(y_other, rng), cache_other)
     third = {name: _bits(g) for name, g in subject.gradients(dy, cache).items()}
@@ -156,16 +155,17 @@ def check_state(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
         return
     runner = subject.owner
     point = subject.draw(rng, "float64")
-    y, cache = subject.run(point)
+    runner.reset("float64")
     layer = runner.layer("float64")
-    parts = {"weights": layer.params, "state": layer.state}
-    before = {name: _bits(list(store.values())) for name, store in parts.items()}
+    untouched = {"state": _bits(list(layer.state.values()))}
+    y, cache = subject.run(point)
+    before = {"weights": _bits(list(layer.params.values())), "state": _bits(list(layer.state.values()))}
     if not runner.training:
-        before["state"] = [np.array(v) for v in runner.initial_state("float64")]
+        before |= untouched
     subject.gradients(upstream(y, rng), cache)
-    for name, store in parts.items():
+    what = "backward changed it" if runner.training else "inference or backward changed it"
+    for name, store in {"weights": layer.params, "state": layer.state}.items():
         changed = not _same(before[name], _bits(list(store.values())))
-        what = "backward changed it" if runner.training else "inference or backward changed it"
         yield subject.row("state", name, float(changed), 0.0, what if changed else "")
 
 
@@ -180,11 +180,9 @@ def check_expectation(subject: Subject, rng: np.random.Generator) -> Iterator[Ro
     device = {name: on_device(value) for name, value in point.items()}
     wanted = flat(inference.forward(device)[0])
     draws = []
-    before = runner.seed
-    for seed in range(400):
-        runner.seed = seed
-        draws.append(flat(runner.forward(device)[0]))
-    runner.seed = before
+    with runner.continuing(0):
+        for runner.seed in range(400):
+            draws.append(flat(runner.forward(device)[0]))
     values = np.array(draws)
     deviation = np.sqrt(np.mean(np.var(values, axis=0)) / values.size) + 1e-300  # of the mean over all elements
     weights = np.sign(wanted)  # so that values of both signs do not cancel

@@ -25,7 +25,7 @@ class OpCase:
             each of the others, in order (None for an array that was None).
         options: The other arguments, passed by name.
         linear: Names of the arrays in which the forward is linear when each is varied alone and every array in
-            ``offsets`` is left out: the adjoint identity is checked for them.
+            ``offsets`` is zero: the adjoint identity is checked for them.
         offsets: Arrays that make the forward affine rather than linear (a bias); zero in the adjoint check.
         analytic: Whether the textbook body also accepts complex numbers and is analytic, so that the complex
             step applies.

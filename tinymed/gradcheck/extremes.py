@@ -38,8 +38,8 @@ def check_extremes(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
             exact = flat(y_wide)
             weights = flat(upstream(y_wide, rng)).astype(np.float32).astype(np.float64)
             wanted = {"output": y_wide} | subject.gradients(like(weights, y_wide), cache)
-        if np.any(np.isnan(exact)) or largest(exact) > 1e37 or np.any(np.isinf(exact)):
-            continue  # the true result does not fit (an exponential of 10000)
+        if largest(exact) > 1e37 or (np.any(np.isinf(exact)) and "xponential" in f"{subject.item} {subject.case}"):
+            continue  # the true result does not fit into single precision
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             try:
@@ -50,8 +50,7 @@ def check_extremes(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
                 continue
         rows = []
         for key in ("output", *subject.tensors):
-            finite = np.all(np.isfinite(flat(wanted[key])))
-            if not finite:
+            if not np.all(np.isfinite(flat(wanted[key]))):
                 rows.append(subject.row("extremes", f"{key}, {label}", np.inf, TOLERANCE, "not finite in float64"))
             else:
                 # The slope of a saturated activation is what rounding leaves of 1 - y; it is measured against dy.

@@ -43,9 +43,11 @@ class Slopes:
 
 
 def size_of(x: np.ndarray) -> float:
-    """Return the typical size of a tensor's elements (root mean square), 1 for zeros."""
-    rms = float(np.sqrt(np.mean(np.abs(x) ** 2))) if x.size else 0.0
-    return rms if np.isfinite(rms) and rms > 1e-12 else 1.0
+    """Return how far a tensor's elements typically lie apart; their size if they are alike, 1 for zeros."""
+    size = float(np.sqrt(np.mean(x**2))) if x.size else 0.0
+    spread = float(np.std(x)) if x.size else 0.0
+    size = spread if spread > 1e-6 * size else size
+    return size if np.isfinite(size) and size > 1e-12 else 1.0
 
 
 def directions(x: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:

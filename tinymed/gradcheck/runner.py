@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinymed.backend import get_backend, use_backend
-from tinymed.gradcheck.adapters import subject_of_layer, subject_of_loss, subject_of_op
+from tinymed.gradcheck.adapters import LayerRunner, subject_of_layer, subject_of_loss, subject_of_op
 from tinymed.gradcheck.case import LayerCase, LossCase, OpCase
 from tinymed.gradcheck.cases import layer_cases, loss_cases, op_cases
 from tinymed.gradcheck.checks import CHECKS
@@ -21,7 +21,7 @@ from tinymed.gradcheck.coverage import check_coverage, operations
 from tinymed.gradcheck.gradient import COMPLEX_TOLERANCE, curves_of
 from tinymed.gradcheck.gradient import TOLERANCE as GRADIENT_TOLERANCE
 from tinymed.gradcheck.report import Report, Row
-from tinymed.gradcheck.subject import Subject
+from tinymed.gradcheck.subject import Point, Subject, flat, on_device
 from tinymed.gradcheck.updates import check_optimizer, check_schedule, optimizer_classes, schedule_classes
 from tinymed.ops.registry import Operation
 
@@ -148,12 +148,20 @@ def _modes(case: LayerCase, layer: Any = None) -> Iterator[Subject]:
     first = training.outputs(point)
     differs = not np.array_equal(first, inference.outputs(point))
     if differs:
-        training.owner.seed += 1
-        training.random = not np.array_equal(first, training.outputs(point))
-        training.owner.seed -= 1
+        training.random = _draws_anew(training.owner, point)
     yield training
     if differs:
         yield inference
+
+
+def _draws_anew(runner: LayerRunner, point: Point) -> bool:
+    """Tell whether two forwards in a row differ: dropout and noise do, batch normalisation does not."""
+    with runner.continuing(1):
+        first = flat(runner.forward({name: on_device(value) for name, value in point.items()})[0])
+        runner.seed = 2
+        return not np.array_equal(
+            first, flat(runner.forward({name: on_device(value) for name, value in point.items()})[0])
+        )
 
 
 def _of_layer_object(layer: Any, input_shape: Any, cases: Iterable[Case] | None) -> Iterator[Subject]:
@@ -208,6 +216,8 @@ def run(
         if name not in known:
             raise ValueError(unknown_name(name, known))
     console = Console()
+    if not console.is_terminal:
+        console.width = 120
     with use_backend(backend or get_backend()), Progress(console=console, transient=True) as progress:
         report = check_all(wanted or None, seed, progress.track)
         if html is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,9 @@ class Subject:
     random: bool = False
     """Whether two calls with the same seed state differ unless the seed is set anew (dropout)."""
     ordinary: tuple[str, ...] = ()
-    """Names of the tensors drawn from a normal distribution, which other values may replace."""
+    """Names of the tensors in which all numbers are allowed, so that others may replace the drawn ones."""
     owner: Any = None
     """The layer, loss or model."""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     # --- running -----------------------------------------------------------------------------------------------
 

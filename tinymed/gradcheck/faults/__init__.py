@@ -1,0 +1,19 @@
+"""A zoo of plausible mistakes, each of which a named check must catch: the checker checked.
+
+A checker that has never failed is untested. Every fault here is a small wrong body in the place of a right one, of
+the kind that students write and engines have shipped. ``tinymed gradcheck --faults`` shows them being caught.
+
+>>> from tinymed.gradcheck.faults import FAULTS
+>>> fault = next(fault for fault in FAULTS if fault.name == "softmax without its coupling")
+>>> fault.catch(seed=1).check
+'gradient'
+"""
+
+from tinymed.gradcheck.faults import elementwise, steps, windows
+from tinymed.gradcheck.faults.demonstration import demonstrate_faults
+from tinymed.gradcheck.faults.fault import Fault
+
+FAULTS: list[Fault] = [*elementwise.FAULTS, *windows.FAULTS, *steps.FAULTS]
+"""All faults."""
+
+__all__ = ["FAULTS", "Fault", "demonstrate_faults"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,15 +20,14 @@ from tinymed.ops.registry import REGISTRY, Operation
 def subject_of_op(case: OpCase, operation: Operation | None = None) -> Subject:
     """Return the subject for one case of an operation (or of ``operation``, put in its place)."""
     operation = operation or REGISTRY[case.op]
-    names = [name for name, what in case.arrays.items() if what is not None]
-    tensors = tuple(name for name in names if name not in case.fixed)
-    parameters = inspect.signature(operation.forward).parameters.values()
-    by_position = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    names = list(case.arrays)
+    tensors = tuple(name for name in names if name not in case.fixed and case.arrays[name] is not None)
+
+    def draw(rng: np.random.Generator, dtype: str) -> Point:
+        return {name: value for name, value in case.draw(rng, dtype).items() if value is not None}
 
     def forward(point: Point) -> tuple[Any, Any]:
-        count = len(names) if by_position else 1
-        keywords = {name: point[name] for name in names[count:]}
-        return operation.forward(*(point[name] for name in names[:count]), **keywords, **case.options)
+        return operation.forward(*(point.get(name) for name in names), **case.options)
 
     def backward(dy: Any, cache: Any) -> Mapping[str, Any]:
         found = operation.backward(dy, cache)
@@ -45,14 +43,14 @@ def subject_of_op(case: OpCase, operation: Operation | None = None) -> Subject:
         kind="op",
         case=case.label or _shapes(case.arrays) + _options(case.options),
         tensors=tensors,
-        draw=case.draw,
+        draw=draw,
         forward=forward,
         backward=backward,
         has_kernel=has_kernel(operation),
         linear=case.linear,
         offsets=case.offsets,
         analytic=case.analytic,
-        ordinary=_ordinary(case.draw, tensors),
+        ordinary=_ordinary(draw, tensors),
     )
 
 

@@ -23,7 +23,7 @@ def classifier(activation="sigmoid", units=1):
 def test_fit_learns_and_reports_keras_keys():
     x, y = blobs()
     model = classifier()
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model.compile(optimizers.Adam(0.02), "binary_crossentropy", metrics=["accuracy"])
     history = model.fit(x, y, epochs=15, validation_split=0.25, verbose=0)
     assert set(history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert history.epoch == list(range(15))

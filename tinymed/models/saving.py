@@ -170,7 +170,7 @@ def save_model(model: Model, path: Any, metadata: Mapping[str, str] | None = Non
 
 
 def _contiguous(x: Any) -> np.ndarray:
-    return np.ascontiguousarray(backend.to_host(x))
+    return np.array(backend.to_host(x), order="C")  # unlike ascontiguousarray, keeps scalars scalars
 
 
 def load_model(path: Any, custom_objects: Mapping[str, type[Layer]] | None = None) -> Model:

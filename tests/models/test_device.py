@@ -1,0 +1,105 @@
+"""Training on a library that refuses all but the array API standard, on a device that is not the host's.
+
+It stands in for a GPU: a silent copy to the host, a NumPy function on a device array or a dtype that slips in raises.
+"""
+
+import array_api_strict
+import numpy as np
+import pytest
+
+from tinymed import backend, callbacks, layers, metrics, optimizers
+from tinymed.models import Model, Sequential, load_model
+
+DEVICE = array_api_strict.Device("device1")
+
+
+@pytest.fixture
+def device():
+    with backend.use_backend("array_api_strict", DEVICE):
+        yield
+
+
+def images(n=24):
+    rng = np.random.default_rng(0)
+    return rng.random((n, 12, 12, 3), dtype="float32"), rng.integers(0, 2, n)
+
+
+def network():
+    model = Sequential(
+        [
+            layers.Conv2D(4, 3, activation="relu", input_shape=(12, 12, 3), kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(8, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(optimizers.Adam(clipnorm=1.0), "binary_crossentropy", metrics=["accuracy", metrics.AUC(name="auc")])
+    return model
+
+
+def test_the_main_network_trains(device, tmp_path):
+    x, y = images()
+    model = network()
+    history = model.fit(
+        x, y, epochs=2, batch_size=8, validation_split=0.25, class_weight={0: 1.0, 1: 2.0}, verbose=0,
+        callbacks=[callbacks.EarlyStopping(restore_best_weights=True), callbacks.ReduceLROnPlateau()],
+    ).history  # fmt: skip
+    assert set(history) >= {"loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc"}
+    for weight in (*model.params.values(), *model.state.values()):
+        assert backend.device_of(weight) == DEVICE
+    p = model.predict(x, verbose=0)
+    assert isinstance(p, np.ndarray)
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(load_model(tmp_path / "m").predict(x, verbose=0), p)
+
+
+def test_several_inputs_and_outputs(device):
+    x, y = images()
+    a, b = layers.Input((12, 12, 3)), layers.Input((12, 12, 3))
+    shared = layers.Conv2D(2, 3)
+    joined = layers.Concatenate()([shared(a), shared(b)])
+    pooled = layers.GlobalAveragePooling2D()(joined)
+    model = Model([a, b], [layers.Dense(3, activation="softmax")(pooled), layers.Dense(1)(pooled)])
+    model.compile("sgd", ["sparse_categorical_crossentropy", "mse"], metrics=[["accuracy"], ["mae"]])
+    model.fit([x, x[:, ::-1]], [y, y], epochs=1, verbose=0)
+
+
+def test_same_numbers_as_numpy_before_and_during_training():
+    x, y = images()
+
+    def run():
+        backend.set_seed(1)
+        model = network()
+        initial = model.get_weights()
+        history = model.fit(x, y, epochs=2, batch_size=8, verbose=0).history
+        return initial, history["loss"]
+
+    initial, losses = run()
+    with backend.use_backend("array_api_strict", DEVICE):
+        initial_there, losses_there = run()
+    for here, there in zip(initial, initial_there, strict=True):
+        np.testing.assert_array_equal(here, there)
+    np.testing.assert_allclose(losses, losses_there, rtol=1e-4)
+
+
+def test_no_copy_to_the_host_within_a_step(device, monkeypatch):
+    x, y = images(8)
+    model = network()
+    parts = [[backend.asarray(x)], [backend.asarray(y)], [None]]
+    model._ready()
+    model.train_step(*parts)  # the first step may prepare things
+
+    def refuse(*_):
+        raise AssertionError("copied to the host within a step")
+
+    monkeypatch.setattr(backend, "to_host", refuse)
+    array = type(parts[0][0])
+    for name in ("__float__", "__int__", "__bool__", "__index__", "__array__", "__dlpack__", "__complex__"):
+        monkeypatch.setattr(array, name, refuse, raising=False)
+    model.train_step(*parts)
+    model.test_step(*parts)
+    with pytest.raises(AssertionError, match="copied to the host"):
+        float(model._scores.loss.result())

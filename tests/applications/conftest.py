@@ -1,0 +1,30 @@
+"""A small file in PneumoniaMNIST's form whose classes differ by a bright square, and a model trained on it."""
+
+import numpy as np
+import pytest
+
+from tinymed.applications import pneumonia
+
+
+def draw(n, rng):
+    labels = np.arange(n) % 2
+    images = rng.integers(0, 120, (n, 28, 28), dtype=np.uint8)
+    images[labels == 1, 8:20, 8:20] += 100
+    return images, labels.astype(np.uint8)[:, None]
+
+
+@pytest.fixture(scope="session")
+def xrays(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 64), ("val", 24), ("test", 20)):
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = draw(n, rng)
+    path = tmp_path_factory.mktemp("data") / "xrays.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(xrays, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    return pneumonia.train(data=xrays, epochs=3, out=folder, verbose=0)

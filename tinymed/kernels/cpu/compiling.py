@@ -33,7 +33,7 @@ class _Announcer(event.Listener):
 
     def on_start(self, event: Any) -> None:
         function = getattr(event.data["dispatcher"], "py_func", None)
-        if not self.done and getattr(function, "__module__", "").startswith(__package__ or ""):
+        if not self.done and str(getattr(function, "__module__", "")).startswith("tinymed."):
             self.done = True
             print("tinymed: compiling its kernels for this processor (once; some seconds)", file=sys.stderr, flush=True)
 

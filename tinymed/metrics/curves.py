@@ -49,6 +49,7 @@ class AUC(ConfusionMetric):
         dtype: str | None = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
+        *,
         from_logits: bool = False,
     ) -> None:
         if multi_label:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinymed.backend import Array, array_namespace
-from tinymed.metrics.base import Mean, MeanMetricWrapper, as_float, check_same_shape, same_rank, together
+from tinymed.metrics.base import Mean, MeanMetricWrapper, as_float, check_same_shape, on_device_of, same_rank, together
 
 
 def _difference(owner: str, y_true: Array, y_pred: Array) -> Array:
@@ -144,6 +144,8 @@ class SparseCategoricalCrossentropy(_LossMean):
         name: Key in the history.
         dtype: dtype name of the result.
         from_logits: Whether predictions are logits.
+        ignore_class: A label that does not count. As in Keras, the mean is over the other labels where weights are
+            given; without weights it is over all labels, the loss of the ignored ones being 0.
         axis: The axis of the classes.
     """
 
@@ -152,8 +154,22 @@ class SparseCategoricalCrossentropy(_LossMean):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: str | None = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__("sparse_categorical_crossentropy", name, dtype, from_logits=from_logits, axis=axis)
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__("sparse_categorical_crossentropy", name, dtype, **options)
         self.from_logits = from_logits
+        self.ignore_class = ignore_class
         self.axis = axis
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Add the cross-entropies of a batch."""
+        y_true, y_pred = together(y_true, y_pred)
+        if sample_weight is not None and self.ignore_class is not None:
+            xp = array_namespace(y_pred)
+            labels = y_true[..., 0] if y_true.ndim == y_pred.ndim else y_true
+            weights = as_float(on_device_of(y_pred, sample_weight))
+            weights = xp.reshape(weights, weights.shape + (1,) * (labels.ndim - weights.ndim))
+            sample_weight = weights * xp.astype(labels != self.ignore_class, weights.dtype)
+        super().update_state(y_true, y_pred, sample_weight)

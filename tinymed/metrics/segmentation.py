@@ -2,6 +2,7 @@ r"""Overlap of predicted and true regions: intersection over union, $IoU_c = TP_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,8 +72,7 @@ class IoU(Metric):
         if sample_weight is None:
             weights = xp.ones(pixels_true.shape, dtype=kind, device=device_of(y_pred))
         else:
-            weights = xp.reshape(xp.astype(on_device_of(y_pred, sample_weight), kind), (-1,))
-            weights = xp.broadcast_to(weights, pixels_true.shape)
+            weights = _per_pixel(xp.astype(on_device_of(y_pred, sample_weight), kind), tuple(y_true.shape), self.name)
         if self.ignore_class is not None:
             weights = xp.where(pixels_true != self.ignore_class, weights, xp.zeros_like(weights))
         self.add(confusion_matrix=_count(pixels_true, pixels_pred, weights, self.num_classes))
@@ -87,6 +87,20 @@ class IoU(Metric):
         hits, union = xp.take(hits, chosen), xp.take(union, chosen)
         occurs = xp.astype(union > 1e-9, matrix.dtype)
         return xp.sum(occurs * hits / (union + EPSILON)) / (xp.sum(occurs) + EPSILON)
+
+
+def _per_pixel(weights: Array, shape: tuple[int, ...], name: str) -> Array:
+    """Return a weight for each pixel in one row: those given for a sample count for all of its pixels."""
+    xp = array_namespace(weights)
+    if math.prod(weights.shape) != math.prod(shape):
+        given, weights = tuple(weights.shape), xp.reshape(weights, weights.shape + (1,) * (len(shape) - weights.ndim))
+        if weights.ndim != len(shape) or any(a not in (1, b) for a, b in zip(weights.shape, shape, strict=True)):
+            raise ValueError(
+                f"{name}: sample_weight has shape {given} but the labels have shape {shape}; "
+                "give one for each sample (N,), or one for each label"
+            )
+        weights = xp.broadcast_to(weights, shape)
+    return xp.reshape(weights, (-1,))
 
 
 def _count(y_true: Array, y_pred: Array, weights: Array, num_classes: int) -> Array:

@@ -55,7 +55,7 @@ def binary_shape_advice(true_shape: Shape, pred_shape: Shape) -> str:
             f"the model answers with {pred_shape[-1]} values for each sample; for two classes end it with "
             "Dense(1, activation='sigmoid'), for class numbers use sparse_categorical_crossentropy"
         )
-    if len(true_shape) == len(pred_shape) and pred_shape[-1] == 1:
+    if len(true_shape) == len(pred_shape) and pred_shape[-1] == 1 and (true_shape[-1] or 0) > 1:
         return (
             f"one-hot targets need {true_shape[-1]} outputs with softmax and categorical_crossentropy; "
             "for one output use np.argmax(y, axis=-1)"

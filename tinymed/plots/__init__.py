@@ -1,0 +1,12 @@
+"""Pictures of training and of its results.
+
+Every function returns a ``matplotlib.figure.Figure`` and, given ``path``, saves it there in one piece. No window is
+opened and no setting of matplotlib is changed, so that the functions work on machines without a display, and look
+the same on all of them. The colours are told apart by colour-blind readers too (Okabe and Ito's palette), and nothing
+is said by colour alone.
+"""
+
+from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc
+from tinymed.plots.images import prediction_sheet, sheet
+
+__all__ = ["confusion", "learning_curves", "precision_recall", "prediction_sheet", "roc", "sheet"]

@@ -283,6 +283,8 @@ def _restore(layer: Any, snapshot: list) -> None:
 def _cast(layer: Any, dtype: str) -> Any:
     """Turn a copied layer's weights into another dtype."""
     for part in walk(layer):
+        for tensor in (t for node in getattr(part, "nodes", []) for t in (*node.inputs, *node.outputs)):
+            tensor.dtype = dtype  # a model brings its inputs to the dtype that its symbolic tensors have
         if "params" not in vars(part):
             continue
         part.dtype = dtype

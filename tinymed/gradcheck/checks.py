@@ -28,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "expectation": behaviour.check_expectation,
     "shapes": layouts.check_shapes,
     "layouts": layouts.check_layouts,
+    "finiteness": extremes.check_finiteness,
     "extremes": extremes.check_extremes,
     "agreement": agreement.check_agreement,
 }
@@ -92,6 +93,10 @@ MEANING = {
     "layouts": (
         "Arrays that lie in memory in another order (transposed, every second element, back to front) hold the same "
         "numbers. They must give the same result."
+    ),
+    "finiteness": (
+        "Empty masks, full masks, and predictions that are certain must give a number and a gradient, "
+        "not 0/0. One such image would spoil all weights at once."
     ),
     "extremes": (
         "Inputs as large as 10000, near -1000 Hounsfield units with little contrast, nearly zero or all alike: "

@@ -57,3 +57,28 @@ def check_extremes(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
                 floor = 1e-30 if key == "output" else 1e-4 * largest(weights)
                 rows.append(subject.compare("extremes", f"{key}, {label}", found[key], wanted[key], TOLERANCE, floor))
         yield max(rows, key=lambda row: row.error)
+
+
+EMPTY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as drawn": lambda x: x,
+    "all zeros": np.zeros_like,
+    "all ones": np.ones_like,
+}
+
+
+def check_finiteness(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
+    """Check that a loss and its gradient are finite for every pair of empty and full targets and predictions."""
+    if "y_pred" not in subject.tensors or "y_true" not in subject.draw(rng, "float64"):
+        return
+    for true_label, change_true in EMPTY.items():
+        for label, change in EMPTY.items():
+            point = subject.draw(rng, "float32")
+            if point["y_true"].dtype.kind == "f":
+                point["y_true"] = change_true(point["y_true"])
+            point["y_pred"] = change(point["y_pred"])
+            y, cache = subject.run(point)
+            results = {"loss": y} | subject.gradients(upstream(y, rng), cache)
+            for name, value in results.items():
+                bad = int(np.sum(~np.isfinite(flat(value))))
+                note = f"targets {true_label}, predictions {label}: {bad} values are NaN or infinite" if bad else ""
+                yield subject.row("finiteness", name, float(bad), 0.0, note)

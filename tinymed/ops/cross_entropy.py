@@ -217,6 +217,7 @@ def categorical_crossentropy(y_true: Array, y_pred: Array, label_smoothing: floa
     xp = array_namespace(y_pred)
     t = smoothed(y_true, label_smoothing, y_true.shape[-1])
     total = xp.sum(y_pred, axis=-1, keepdims=True)
+    total = xp.where(total == 0, 1.0, total)  # probabilities that are all zero are clipped below, not 0/0
     q = y_pred / total
     return -xp.sum(t * xp.log(clipped(q)[0]), axis=-1), (t, q, total)
 

@@ -251,6 +251,7 @@ def categorical_focal_crossentropy(
     xp = array_namespace(y_pred)
     t = _weights(alpha, y_pred) * smoothed(y_true, label_smoothing, y_true.shape[-1])
     total = xp.sum(y_pred, axis=-1, keepdims=True)
+    total = xp.where(total == 0, 1.0, total)  # probabilities that are all zero are clipped below, not 0/0
     q = y_pred / total
     safe, _ = clipped(q)
     return -xp.sum(t * (1.0 - safe) ** gamma * xp.log(safe), axis=-1), (t, q, total, gamma)

@@ -9,11 +9,11 @@ the kind that students write and engines have shipped. ``tinymed gradcheck --fau
 'gradient'
 """
 
-from tinymed.gradcheck.faults import elementwise, steps, windows
+from tinymed.gradcheck.faults import elementwise, layers, steps, windows
 from tinymed.gradcheck.faults.demonstration import demonstrate_faults
 from tinymed.gradcheck.faults.fault import Fault
 
-FAULTS: list[Fault] = [*elementwise.FAULTS, *windows.FAULTS, *steps.FAULTS]
+FAULTS: list[Fault] = [*elementwise.FAULTS, *windows.FAULTS, *layers.FAULTS, *steps.FAULTS]
 """All faults."""
 
 __all__ = ["FAULTS", "Fault", "demonstrate_faults"]

@@ -224,7 +224,8 @@ class _FaultyLoss:
             loss = self.wrong_forward(loss, y_true, y_pred, sample_weight)
         return loss, (cache, arguments)
 
-    def backward(self, cache: Any) -> Any:
+    def backward(self, cache: Any, dloss: Any = 1.0) -> Any:
         tape, arguments = cache
-        gradient = self.right.backward(tape)
-        return gradient if self.wrong_backward is None else self.wrong_backward(gradient, arguments)
+        if self.wrong_backward is None:
+            return self.right.backward(tape, dloss)
+        return dloss * self.wrong_backward(self.right.backward(tape), arguments)

@@ -58,10 +58,16 @@ def test_dilation_is_a_kernel_with_zeros_between():
 def test_groups_see_only_their_channels():
     rng = np.random.default_rng(0)
     x, kernel = rng.standard_normal((2, 5, 5, 4)), rng.standard_normal((3, 3, 2, 6))
-    y, _ = conv2d(x, kernel, groups=2)
+    y, cache = conv2d(x, kernel, groups=2)
+    dy = rng.standard_normal(y.shape)
+    dx, dkernel, _ = conv2d_backward(dy, cache)
     for g in range(2):
-        alone, _ = conv2d(x[..., 2 * g : 2 * g + 2], kernel[..., 3 * g : 3 * g + 3])
-        np.testing.assert_allclose(y[..., 3 * g : 3 * g + 3], alone, atol=1e-12)
+        channels, filters = slice(2 * g, 2 * g + 2), slice(3 * g, 3 * g + 3)
+        alone, cache = conv2d(x[..., channels], kernel[..., filters])
+        np.testing.assert_allclose(y[..., filters], alone, atol=1e-12)
+        dx_alone, dkernel_alone, _ = conv2d_backward(dy[..., filters], cache)
+        np.testing.assert_allclose(dx[..., channels], dx_alone, atol=1e-12)
+        np.testing.assert_allclose(dkernel[..., filters], dkernel_alone, atol=1e-12)
 
 
 def test_causal_outputs_see_no_later_input():

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -87,6 +88,22 @@ def test_errors_reach_the_caller():
 
     with pytest.raises(RuntimeError, match="no"):
         threads.run(body, 10)
+
+
+def test_a_caller_waits_for_helpers_that_have_begun():
+    threads.set_num_threads(2)
+    begun, seen = threading.Event(), []
+
+    def body(first, last):
+        if threading.current_thread() is threading.main_thread():
+            assert begun.wait(30)
+        else:
+            begun.set()
+            time.sleep(0.05)
+        seen.extend(range(first, last))
+
+    threads.run(body, 2)
+    assert sorted(seen) == [0, 1]
 
 
 def test_a_caller_does_not_wait_for_busy_helpers():

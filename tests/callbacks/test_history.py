@@ -26,7 +26,6 @@ def test_history_as_a_table(tmp_path):
 
 
 def test_history_as_a_picture():
-    pytest.importorskip("matplotlib")
     _, history = run(None, [0.5, 0.4])
     assert history.plot().axes
 

@@ -135,6 +135,8 @@ def test_mean_reduces_weights_like_values():
     mean.update_state(5.0)
     mean.update_state(2.0)
     assert mean.result() == 3.5
+    mean.update_state([1.0, 3.0], sample_weight=2)
+    assert mean.result() == (7 + 8) / 6
 
 
 def test_mean_without_weight_is_zero_and_sum_adds():

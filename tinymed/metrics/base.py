@@ -260,7 +260,10 @@ def per_sample(values: Any, sample_weight: Any = None, mean: bool = True) -> tup
     xp = array_namespace(values)
     reduce = xp.mean if mean else xp.sum
     if sample_weight is not None:
-        weights = xp.astype(on_device_of(values, sample_weight), values.dtype)
+        if isinstance(sample_weight, int | float):
+            weights = xp.full_like(values, float(sample_weight))
+        else:
+            weights = xp.astype(on_device_of(values, sample_weight), values.dtype)
         values, weights = same_rank(values, weights)
         if values.ndim > weights.ndim:
             values = reduce(values, axis=tuple(range(weights.ndim, values.ndim)))

@@ -159,7 +159,7 @@ class Trainer(Stepper):
         batch_size = _batch_size(batch_size)
         parts = self._take(x, y, sample_weight)
         steps = math.ceil(parts[0][0].shape[0] / batch_size)  # type: ignore[union-attr]
-        progress = Progress(verbose, 1, steps)
+        progress = Progress(verbose, None, steps)
         hooks = CallbackList(callbacks, model=self, epochs=1, steps=steps, verbose=verbose)
         try:
             progress.epoch_begin(0)
@@ -184,7 +184,7 @@ class Trainer(Stepper):
         batch_size = _batch_size(batch_size)
         xs = self._take_x(x)
         steps = math.ceil(batching.check_lengths({"x": xs}) / batch_size)
-        progress = Progress(verbose, 1, steps)
+        progress = Progress(verbose, None, steps)
         hooks = CallbackList(callbacks, model=self, epochs=1, steps=steps, verbose=verbose)
         hooks.on_predict_begin()
         found: list[list[np.ndarray]] = [[] for _ in self.outputs]

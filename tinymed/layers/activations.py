@@ -190,6 +190,7 @@ class PReLU(Layer):
         self,
         alpha_initializer: Any = "zeros",
         alpha_regularizer: Any = None,
+        *,
         shared_axes: int | list[int] | tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:

@@ -106,7 +106,7 @@ class Dropout(_Dropout):
 
 
 class _SpatialDropout(_Dropout):
-    def __init__(self, rate: float, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed, **kwargs)
         self.data_format = channels_last(self, data_format)
         self.noise_shape = (None, *[1] * (len(self.axes) - 2), None)
@@ -118,11 +118,13 @@ class SpatialDropout1D(_SpatialDropout):
     Arguments:
         rate: The probability of a channel being left out, from 0 to below 1.
         seed: Makes the masks repeatable on its own.
-        data_format: ``"channels_last"`` only.
-        **kwargs: ``name``, ``trainable``, ``dtype``, ``input_shape``.
+        **kwargs: ``data_format`` (``"channels_last"`` only), ``name``, ``trainable``, ``dtype``, ``input_shape``.
     """
 
     axes = ("N", "T", "C")
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, seed=seed, **kwargs)
 
 
 class SpatialDropout2D(_SpatialDropout):
@@ -130,8 +132,8 @@ class SpatialDropout2D(_SpatialDropout):
 
     Arguments:
         rate: The probability of a channel being left out, from 0 to below 1.
-        seed: Makes the masks repeatable on its own.
         data_format: ``"channels_last"`` only.
+        seed: Makes the masks repeatable on its own.
         **kwargs: ``name``, ``trainable``, ``dtype``, ``input_shape``.
 
     Source:
@@ -146,8 +148,8 @@ class SpatialDropout3D(_SpatialDropout):
 
     Arguments:
         rate: The probability of a channel being left out, from 0 to below 1.
-        seed: Makes the masks repeatable on its own.
         data_format: ``"channels_last"`` only.
+        seed: Makes the masks repeatable on its own.
         **kwargs: ``name``, ``trainable``, ``dtype``, ``input_shape``.
     """
 

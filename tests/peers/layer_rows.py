@@ -134,7 +134,71 @@ MERGING = [
     row("Concatenate", [(2, 3, 4), (2, 5, 4)], axis=-2),
 ]
 
-ROWS = [*DENSE, *CONVOLUTION, *POOLING, *SHAPING, *MERGING]
+NORMALIZATION = [
+    *(
+        row("BatchNormalization", shape, training=training, **extra)
+        for training in (True, False)
+        for shape, extra in (
+            ((6, 4), {}),
+            ((6, 4), {"momentum": 0.9, "epsilon": 0.1}),
+            ((3, 4, 5, 2), {}),
+            ((3, 4, 5, 2), {"scale": False}),
+            ((3, 4, 5, 2), {"center": False}),
+            ((3, 4, 5, 2), {"center": False, "scale": False}),
+            ((3, 7, 2), {}),
+        )
+    ),
+    row("BatchNormalization", (3, 4, 5, 2), training=True, axis=2),
+    row("BatchNormalization", (6, 4), training=True, frozen=True),
+    row("LayerNormalization", (6, 4)),
+    row("LayerNormalization", (3, 4, 5)),
+    row("LayerNormalization", (3, 4, 5), axis=[1, 2], epsilon=0.1),
+    row("LayerNormalization", (3, 4, 5), axis=1),
+    row("LayerNormalization", (3, 4, 5), scale=False),
+    row("LayerNormalization", (3, 4, 5), center=False),
+    row("GroupNormalization", (3, 4, 5, 6), groups=2),
+    row("GroupNormalization", (3, 4, 5, 6), groups=6),
+    row("GroupNormalization", (3, 4, 5, 6), groups=-1),
+    row("GroupNormalization", (3, 7, 6), groups=1, epsilon=0.1, center=False),
+    row("GroupNormalization", (3, 64)),
+    row("GroupNormalization", (3, 4, 6), groups=3, scale=False),
+]
+
+ACTIVATION = [
+    *(row("Activation", (3, 4, 5), activation=name) for name in ACTIVATIONS),
+    row("ReLU", IMAGE),
+    row("ReLU", IMAGE, max_value=0.8, negative_slope=0.1, threshold=0.2),
+    row("ReLU", IMAGE, threshold=0.5),
+    row("LeakyReLU", IMAGE),
+    row("LeakyReLU", IMAGE, negative_slope=0.05),
+    row("ELU", IMAGE),
+    row("ELU", IMAGE, alpha=0.5),
+    row("Softmax", IMAGE),
+    row("Softmax", IMAGE, axis=1),
+    row("PReLU", IMAGE),
+    row("PReLU", IMAGE, shared_axes=[1, 2]),
+    row("PReLU", (4, 5)),
+]
+
+# Without noise these are equal number by number; the noise itself is compared in test_noise.py.
+NOISE = [
+    *(
+        row(cls, shape, **argument)
+        for cls, shape in (
+            ("Dropout", IMAGE),
+            ("GaussianDropout", IMAGE),
+            ("SpatialDropout1D", SEQUENCE),
+            ("SpatialDropout2D", IMAGE),
+            ("SpatialDropout3D", VOLUME),
+        )
+        for argument in ({"rate": 0.5},)
+    ),
+    row("Dropout", IMAGE, training=True, rate=0.0),
+    row("SpatialDropout2D", IMAGE, training=True, rate=0.0),
+    row("GaussianNoise", IMAGE, stddev=0.5),
+]
+
+ROWS = [*DENSE, *CONVOLUTION, *POOLING, *SHAPING, *MERGING, *NORMALIZATION, *ACTIVATION, *NOISE]
 
 # Public names that have no layer of Keras's to be compared with.
 WITHOUT_PEER = {"Layer": "the base class", "Input": "a function", "InputLayer": "computes nothing"}

@@ -125,3 +125,16 @@ def test_ignored_class_gives_nothing_and_other_strangers_give_nan(forward, backw
 def test_shapes_must_agree(forward):
     with pytest.raises(ValueError, match=r"one shape but got \(5,\) and \(5, 4\)"):
         forward(np.zeros(5), P)
+
+
+def test_on_probabilities_of_any_scale_the_gradient_stands_at_right_angles_to_them():
+    from tinymed.ops.focal import categorical_focal_crossentropy, categorical_focal_crossentropy_backward
+
+    for forward, backward in (
+        (categorical_crossentropy, categorical_crossentropy_backward),
+        (categorical_focal_crossentropy, categorical_focal_crossentropy_backward),
+    ):
+        _, cache = forward(HOT, 3 * P)
+        gradient = backward(DY, cache)
+        np.testing.assert_allclose(np.sum(gradient * P, axis=-1), 0.0, atol=1e-14)
+        np.testing.assert_allclose(gradient, backward(DY, forward(HOT, P)[1]) / 3, rtol=1e-12)

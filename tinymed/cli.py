@@ -46,7 +46,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
-        return f"not enough memory ({error}); try a smaller --batch-size".replace(" ()", "")
+        return f"not enough memory ({error}); take fewer images or a smaller batch".replace(" ()", "")
     return str(error)
 
 

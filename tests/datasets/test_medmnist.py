@@ -90,6 +90,18 @@ def test_missing_file(tmp_path):
     refused(tmp_path / "none.npz", "no such file", "check the path")
 
 
+def test_folder_and_file_that_may_not_be_read(tmp_path, write, monkeypatch):
+    (tmp_path / "folder.npz").mkdir()
+    refused(tmp_path / "folder.npz", "is a folder", "name a file in it")
+
+    def denied(*args):
+        raise PermissionError(13, "Permission denied")
+
+    path = write()
+    monkeypatch.setattr(medmnist, "open", denied, raising=False)
+    refused(path, "Permission denied", "check its permissions")
+
+
 def test_no_zip(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     refused(tmp_path / "text.npz", "no .npz file", "fetch it again")

@@ -119,6 +119,11 @@ def train(
     }
     with backend.use_backend(backend_name) if backend_name else contextlib.nullcontext():
         backend.set_seed(seed)
+        if verbose:
+            print(
+                f"{task.name}: reading {os.path.basename(data)}" if data else f"{task.name}: preparing images",
+                flush=True,
+            )
         images = task.read(data, seed)
         for split in medmnist.SPLITS:
             _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape)
@@ -128,6 +133,12 @@ def train(
             loss="binary_crossentropy",
             metrics=["accuracy", metrics.AUC(name="auc")],
         )
+        counts = {split: len(getattr(images, split)) for split in medmnist.SPLITS}
+        if verbose:
+            print(
+                "images: {train} to train on, {val} to choose the best epoch, {test} to test".format(**counts),
+                flush=True,
+            )
         with report.workspace(report.choose_folder(out, task.name)) as work:
             best = _KeepBest(work / MODEL, images.val, _about(task, images))
             training = time.perf_counter()
@@ -151,7 +162,7 @@ def train(
                 "seed": seed,
                 **settings,
                 "data": "phantoms" if data is None else os.path.basename(data),
-                "images": {split: len(getattr(images, split)) for split in medmnist.SPLITS},
+                "images": counts,
                 "seconds_training": round(training, 2),
             }
             report.write_history(work / "history.csv", history)

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from tinymed.datasets.medmnist import read_npz, unit_range
+from tinymed.datasets.medmnist import can_be_read, read_npz, unit_range
 
 Shape = tuple[int, int, int]
 """Height, width and channels of one image."""
@@ -70,10 +70,7 @@ def _from_npz(path: str | os.PathLike[str], shape: Shape, resize: bool) -> tuple
 def _from_picture(path: str | os.PathLike[str], shape: Shape, resize: bool) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
-    if not os.path.exists(path):
-        raise ValueError(f"{path}: no such file; check the path (relative paths start at {os.getcwd()})")
-    if os.path.isdir(path):
-        raise ValueError(f"{path} is a folder; name the images in it, e.g. {os.path.join(path, '*.png')}")
+    can_be_read(path)
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > _PIXELS_AT_MOST:

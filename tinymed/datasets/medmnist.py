@@ -97,8 +97,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         ValueError: If the file is missing, no ``.npz`` file, damaged, empty, or contains a pickle.
     """
-    if not os.path.exists(path):
-        raise ValueError(f"{path}: no such file; check the path (relative paths start at {os.getcwd()})")
+    can_be_read(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(
             f"{path} is no .npz file, or its end is missing (an interrupted download?); "
@@ -126,6 +125,19 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if not arrays:
         raise ValueError(f"{path} contains no arrays; write it with numpy.savez")
     return arrays
+
+
+def can_be_read(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError, with the fix, unless ``path`` is a file that can be opened."""
+    if not os.path.exists(path):
+        raise ValueError(f"{path}: no such file; check the path (relative paths start at {os.getcwd()})")
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder; name a file in it")
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def unit_range(images: np.ndarray, where: str) -> np.ndarray:

@@ -1,0 +1,5 @@
+"""``python -m tinymed`` is the command ``tinymed``."""
+
+from tinymed.cli import main
+
+main()

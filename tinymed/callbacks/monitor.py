@@ -80,7 +80,7 @@ class MonitorCallback(Callback):
             return False
         if reference is None:
             return True
-        return self._sign * (value - reference) > self.min_delta
+        return self._sign * (value - self._sign * self.min_delta) > self._sign * reference  # rounded as Keras rounds
 
     def value(self, logs: Logs | None) -> float | None:
         """Return the number from the logs; warn once, and return None, if it is not there."""

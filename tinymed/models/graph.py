@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from tinymed import backend
 from tinymed.backend import Array
 from tinymed.layers.base import Layer, unique_name
-from tinymed.layers.symbolic import InputLayer, Node, SymbolicTensor
+from tinymed.layers.symbolic import SymbolicTensor
+from tinymed.models.order import layers_in_order, nodes_in_order
 from tinymed.models.training import Trainer
 from tinymed.ops.registry import Operation
 
@@ -18,33 +18,6 @@ from tinymed.ops.registry import Operation
 def as_list(x: Any) -> list:
     """Return ``x`` as a list: a list or tuple as it is, anything else as the only element."""
     return list(x) if isinstance(x, list | tuple) else [x]
-
-
-def nodes_in_order(inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> list[Node]:
-    """Return the nodes between ``inputs`` and ``outputs``, each after those that it depends on.
-
-    Raises:
-        ValueError: If an output depends on an input that is not among ``inputs``.
-    """
-    known = {id(tensor) for tensor in inputs}
-    order: list[Node] = []
-    done: set[int] = set()
-    # A stack instead of recursion, so that a network may be deeper than Python's recursion limit.
-    stack = [(tensor, False) for tensor in reversed(outputs)]
-    while stack:
-        tensor, inputs_done = stack.pop()
-        node = tensor.producer
-        if id(tensor) in known or node is None or id(node) in done:
-            continue
-        if isinstance(node.layer, InputLayer):
-            raise ValueError(f"the outputs depend on {node.layer.name}, which is not among the model's inputs; add it")
-        if inputs_done:
-            done.add(id(node))
-            order.append(node)
-        else:
-            stack.append((tensor, True))
-            stack += [(source, False) for source in reversed(node.inputs)]
-    return order
 
 
 class Model(Trainer, Layer):
@@ -64,7 +37,7 @@ class Model(Trainer, Layer):
         name: Name of the model.
 
     Attributes:
-        layers: Every layer once, in the order in which they are first used.
+        layers: Every layer once, the farthest from the outputs first (see :func:`layers_in_order`).
         params: Weights of the trainable layers, keyed ``"layer_name/kernel"``; arrays of the layers, not copies.
         state: All other weights, keyed alike.
     """
@@ -80,8 +53,7 @@ class Model(Trainer, Layer):
             if not isinstance(tensor, SymbolicTensor):
                 raise TypeError(f"a Model is made from symbolic tensors (see Input), got {type(tensor).__name__}")
         self.nodes = nodes_in_order(self.inputs, self.outputs)
-        entrances = [t.producer.layer for t in self.inputs if t.producer and isinstance(t.producer.layer, InputLayer)]
-        self.layers: list[Layer] = list(dict.fromkeys([*entrances, *(node.layer for node in self.nodes)]))
+        self.layers: list[Layer] = layers_in_order(self.inputs, self.outputs)
         names = [layer.name for layer in self.layers]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:

@@ -86,8 +86,8 @@ def _options(options: Mapping[str, Any]) -> str:
 class LayerRunner:
     """Runs a layer as if it were a pure function: weights come from the point, state and seeds start the same."""
 
-    def __init__(self, case: LayerCase, training: bool, layer: Any = None) -> None:
-        self.case, self.training = case, training
+    def __init__(self, case: LayerCase, training: bool, layer: Any = None, exact: bool = False) -> None:
+        self.case, self.training, self.exact = case, training, exact
         self.given = layer
         self.layers: dict[str, tuple[Any, list]] = {}
         self.seed = 20
@@ -104,7 +104,8 @@ class LayerRunner:
                     made = self.case.make()
                 if not made.built:
                     made.build_once(self.case.input_shape)
-                _move_state(made)
+                if not self.exact:
+                    _move_state(made)
             self.layers[dtype] = (made, _snapshot(made))
         return self.layers[dtype][0]
 

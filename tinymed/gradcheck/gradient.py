@@ -111,7 +111,8 @@ def curves_of(subject: Subject, rng: np.random.Generator) -> list[Curve]:
                 f, v = subject.along(point, name), rng.standard_normal(point[name].shape)
                 choose_step(f, point[name], v, flat(y))
                 slope = float(np.sum(flat(gradients[name]) * v.ravel()))
-                curves.append(Curve(subject.item, name, step_curve(f, point[name], v, weights, slope)))
+                with np.errstate(all="ignore"):
+                    curves.append(Curve(subject.item, name, step_curve(f, point[name], v, weights, slope)))
         except KinkError:
             continue
         return curves

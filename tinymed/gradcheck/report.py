@@ -63,6 +63,8 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    example: list[Curve] = field(default_factory=list)
+    """A right operation's curve and a wrong one's, to show the difference."""
     seconds: float = 0.0
 
     @property

@@ -77,7 +77,8 @@ def run_checks(subject: Subject, seed: int = 0, only: Iterable[str] | None = Non
     for name in wanted:
         rng = np.random.default_rng([seed, zlib.crc32(f"{subject.item} {subject.case} {name}".encode())])
         try:
-            rows += CHECKS[name](subject, rng)
+            with np.errstate(all="ignore"):  # steps may leave a formula's domain; `extremes` listens for warnings
+                rows += CHECKS[name](subject, rng)
         except Exception as error:
             rows.append(subject.row(name, "all", np.inf, 0.0, f"{type(error).__name__}: {error}"))
     return rows
@@ -269,6 +270,16 @@ def add_curves(report: Report, seed: int = 0) -> None:
         for case in cases_by_name().get(name, [])[:1]:
             subject = next(_of_case(case))
             report.curves += curves_of(subject, np.random.default_rng(seed))
+    from tinymed.gradcheck.faults import FAULTS
+
+    wrong = next(fault for fault in FAULTS if fault.name == "softmax without its coupling")
+    for title, subject in (
+        ("softmax, right", next(subjects("softmax"))),
+        ("softmax without its coupling", next(iter(wrong.subjects()))),  # type: ignore[misc]
+    ):
+        for curve in curves_of(subject, np.random.default_rng(seed)):
+            curve.item = title
+            report.example.append(curve)
 
 
 TOLERANCES = (

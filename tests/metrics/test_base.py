@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tinymed import backend, metrics
+from tinymed.backend import array_namespace
 from tinymed.layers.base import reset_names
 
 DEVICE = strict.Device("device1")
@@ -176,3 +177,27 @@ def test_labels_on_the_host_follow_predictions_to_the_device():
 
 def test_result_dtype():
     assert metrics.Mean(dtype="float64")([1.0]).dtype == np.float64
+
+
+def test_devices_need_not_be_hashable(monkeypatch):
+    class Device:  # as those of CuPy
+        __hash__ = None
+
+        def __eq__(self, other):
+            return other == "cpu"
+
+        def __repr__(self):
+            return "cpu"
+
+    monkeypatch.setattr("tinymed.metrics.base.device_of", lambda x: Device())
+    monkeypatch.setattr("tinymed.metrics.confusion.device_of", lambda x: Device())
+    monkeypatch.setattr("tinymed.metrics.base._has_float64", {})
+    assert metrics.AUC()([0, 1], [0.1, 0.9]) == 1
+
+
+def test_sums_in_float32_where_the_device_has_no_float64(monkeypatch):
+    key = array_namespace(np.zeros(1)).__name__, "cpu"
+    monkeypatch.setattr("tinymed.metrics.base._has_float64", {key: False})
+    mean = metrics.Mean()
+    mean.update_state(np.ones(3, dtype="float32"))
+    assert mean.state["total"].dtype == np.float32

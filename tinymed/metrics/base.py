@@ -7,7 +7,6 @@ Sums are kept in float64 wherever the device has it (NumPy and CuPy do). A float
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -224,16 +223,17 @@ def as_float(x: Array) -> Array:
     return x if x.dtype in (xp.float32, xp.float64) else xp.astype(x, xp.float32)
 
 
-@functools.cache
-def _has_float64(xp: Any, device: Any) -> bool:
-    info = getattr(xp, "__array_namespace_info__", None)
-    return info is None or "float64" in info().dtypes(device=device, kind="real floating")
+_has_float64: dict[tuple[str, str], bool] = {}  # by library and device; CuPy's devices are no keys, their names are
 
 
 def sum_dtype(x: Array) -> Any:
     """Return the dtype in which sums over ``x`` are kept: float64 if its device has it, else float32."""
-    xp = array_namespace(x)
-    return xp.float64 if _has_float64(xp, device_of(x)) else xp.float32
+    xp, device = array_namespace(x), device_of(x)
+    key = xp.__name__, str(device)
+    if key not in _has_float64:
+        info = getattr(xp, "__array_namespace_info__", None)
+        _has_float64[key] = info is None or "float64" in info().dtypes(device=device, kind="real floating")
+    return xp.float64 if _has_float64[key] else xp.float32
 
 
 def total(x: Array, axis: int | None = None) -> Array:

@@ -18,6 +18,7 @@ from tinymed.ops.convolution import (
     conv3d,
     conv3d_backward,
 )
+from tinymed.ops.fused import conv2d_relu, conv2d_relu_backward
 from tinymed.ops.transposed import check_output_padding, conv2d_transpose, conv2d_transpose_backward, transposed_size
 from tinymed.ops.windows import count_windows, extent, per_axis
 
@@ -53,6 +54,9 @@ class _Convolution(Layer):
 
     convolve: Callable[..., Any]
     convolve_backward: Callable[..., Any]
+    convolve_relu: Callable[..., Any] | None = None
+    convolve_relu_backward: Callable[..., Any] | None = None
+    """The same with a ReLU behind it, where one operation does both."""
 
     def __init__(
         self,
@@ -118,7 +122,8 @@ class _Convolution(Layer):
     def forward(self, x: Array, training: bool = False, logits: bool = False) -> tuple[Array, Any]:
         """Return the activated responses of the filters; with ``logits=True`` those before the activation."""
         self.prepare(x)
-        z, tape = type(self).convolve(
+        with_relu = type(self).convolve_relu if self.activation.name == "relu" and not logits else None
+        z, tape = (with_relu or type(self).convolve)(
             x,
             self.params["kernel"],
             self.params.get("bias"),
@@ -127,14 +132,15 @@ class _Convolution(Layer):
             dilation_rate=self.dilation_rate,
             groups=self.groups,
         )
-        y, activation_tape = self._activate(z, logits)
-        return y, (tape, activation_tape)
+        y, activation_tape = self._activate(z, logits or with_relu is not None)
+        return y, (tape, activation_tape, with_relu is not None)
 
     def backward(self, dy: Array, cache: Any, input_gradient: bool = True) -> tuple[Array | None, dict[str, Array]]:
         """Return dx and the gradients of ``kernel`` and ``bias``."""
-        tape, activation_tape = cache
+        tape, activation_tape, with_relu = cache
         dz = self._activate_backward(dy, activation_tape)
-        dx, dkernel, dbias = type(self).convolve_backward(dz, tape, input_gradient=input_gradient)
+        backward: Any = type(self).convolve_relu_backward if with_relu else type(self).convolve_backward
+        dx, dkernel, dbias = backward(dz, tape, input_gradient=input_gradient)
         return dx, {"kernel": dkernel, "bias": dbias} if self.use_bias else {"kernel": dkernel}
 
     def flops(self, input_shape: Shape) -> int:
@@ -200,6 +206,8 @@ class Conv2D(_Convolution):
     axes = ("N", "H", "W", "C")
     convolve = conv2d
     convolve_backward = conv2d_backward
+    convolve_relu = conv2d_relu
+    convolve_relu_backward = conv2d_relu_backward
 
 
 class Conv3D(_Convolution):

@@ -39,7 +39,7 @@ class Objective:
 
     def __init__(self, model: Any, loss: Any, loss_weights: Any = None) -> None:
         names = model.output_names
-        self.losses = [None if item is None else losses.get(item) for item in by_output(loss, names, "loss")]
+        self.losses: list[Any] = [None if item is None else losses.get(item) for item in by_output(loss, names, "loss")]
         self.weights = [1.0 if w is None else float(w) for w in by_output(loss_weights, names, "loss_weights")]
         if all(item is None for item in self.losses):
             raise ValueError("compile needs a loss to train with, e.g. loss='binary_crossentropy'")
@@ -51,7 +51,7 @@ class Objective:
             wanted = getattr(item, "fuses_with", None)
             fuse = wanted is not None and used_once and activation is not None and activation.name == wanted
             self.fused.append(fuse)
-            self._on_outputs.append(item.with_logits() if fuse and item is not None else item)
+            self._on_outputs.append(item.with_logits() if fuse else item)
         self._activations = [getattr(t.producer.layer, "activation", None) for t in model.outputs]
 
     def predictions(self, outputs: Sequence[Array]) -> list[Array]:

@@ -109,7 +109,7 @@ class Trainer(Stepper):
         finally:
             progress.close()
         hooks.on_train_end()
-        return hooks.history
+        return hooks.history  # type: ignore[return-value]  # CallbackList adds one where there is none
 
     def _split(self, train: list[list], fraction: float) -> tuple[list[list], list[list]]:
         sizes = [len(part) for part in train]

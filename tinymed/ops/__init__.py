@@ -89,6 +89,7 @@ from tinymed.ops.focal import (
     softmax_focal_crossentropy,
     softmax_focal_crossentropy_backward,
 )
+from tinymed.ops.fused import conv2d_relu, conv2d_relu_backward
 from tinymed.ops.global_pooling import (
     global_average_pool,
     global_average_pool_backward,
@@ -226,6 +227,8 @@ __all__ = [
     "conv1d_backward",
     "conv2d",
     "conv2d_backward",
+    "conv2d_relu",
+    "conv2d_relu_backward",
     "conv2d_transpose",
     "conv2d_transpose_backward",
     "conv3d",

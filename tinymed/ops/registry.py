@@ -54,8 +54,8 @@ _textbook_only: ContextVar[bool] = ContextVar("textbook_only", default=False)
 
 
 @functools.cache
-def _with_kernels(cls: type) -> type:
-    """Load the kernels for the library that ``cls`` comes from, if there are any, and return ``cls``."""
+def _with_kernels(cls: Any) -> Any:
+    """Load the kernels for the library that the class ``cls`` comes from, if there are any, and return ``cls``."""
     module = _KERNELS.get(cls.__module__.partition(".")[0])
     if module is not None:
         try:

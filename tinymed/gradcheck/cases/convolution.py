@@ -121,6 +121,19 @@ OP_CASES = [
         label="dilation",
         **_linear,
     ),
+    OpCase("conv2d_relu", {"x": (2, 5, 6, 3), "kernel": (3, 2, 3, 4), "bias": (4,)}),
+    OpCase(
+        "conv2d_relu",
+        {"x": (1, 7, 6, 2), "kernel": (2, 3, 2, 3)},
+        options={"strides": (2, 3), "padding": "same"},
+        label="stride does not divide, no bias",
+    ),
+    OpCase(
+        "conv2d_relu",
+        {"x": (2, 6, 5, 2), "kernel": (2, 2, 1, 4), "bias": (4,)},
+        options={"groups": 2, "dilation_rate": 2},
+        label="groups, dilation",
+    ),
 ]
 
 LAYER_CASES = [

@@ -27,6 +27,7 @@ from tinymed.ops.convolution import (
     conv3d,
     conv3d_backward,
 )
+from tinymed.ops.fused import conv2d_relu, conv2d_relu_backward
 from tinymed.ops.windows import Padding, Windows, im2col, im2col_backward, plan_windows
 
 _TILE_BYTES = 1 << 19  # of columns: half of a usual second-level cache
@@ -163,9 +164,9 @@ def col2im_rows(first: int, last: int, columns: Any, dx: Any, shape: tuple[int, 
 
 @jit
 def convolve_tiles(
-    first: int, last: int, x: Any, kernel: Any, bias: Any, y: Any, tile: int, shape: tuple[int, ...]
+    first: int, last: int, x: Any, kernel: Any, bias: Any, relu: bool, y: Any, tile: int, shape: tuple[int, ...]
 ) -> None:
-    """Convolve tiles ``first`` to ``last``: columns, matrix product, bias."""
+    """Convolve tiles ``first`` to ``last``: columns, matrix product, bias, and ReLU if asked for."""
     rows, filters = y.shape
     size = kernel.shape[0]
     buffer = np.empty(tile * size, x.dtype)
@@ -176,7 +177,12 @@ def convolve_tiles(
         columns = buffer[: (b - a) * size].reshape(b - a, size)
         out = y[a:b]
         np.dot(columns, kernel, out)  # (tile, KH*KW*C) @ (KH*KW*C, F)
-        if bias.size:
+        if bias.size and relu:
+            for r in range(b - a):
+                for f in range(filters):
+                    z = out[r, f] + bias[f]
+                    out[r, f] = 0 if z < 0 else z  # NaN stays NaN
+        elif bias.size:
             for r in range(b - a):
                 for f in range(filters):
                     out[r, f] += bias[f]
@@ -188,16 +194,21 @@ def kernel_gradient_chunks(
     last: int,
     x: Any,
     dy: Any,
+    y: Any,
     dkernels: Any,
     dbiases: Any,
     tile: int,
     tiles_per_chunk: int,
     shape: tuple[int, ...],
 ) -> None:
-    """Sum the kernel's and the bias's gradient over chunks ``first`` to ``last`` of the tiles."""
+    """Sum the kernel's and the bias's gradient over chunks ``first`` to ``last`` of the tiles.
+
+    If there is a ``y``, it came out of a ReLU: dy counts only where y is positive.
+    """
     rows, filters = dy.shape
     size = dkernels.shape[1]
     buffer = np.empty(tile * size, x.dtype)
+    masked = np.empty((tile, filters), x.dtype)
     product = np.empty((size, filters), x.dtype)
     for chunk in range(first, last):
         dkernel = dkernels[chunk]
@@ -211,13 +222,34 @@ def kernel_gradient_chunks(
                 break
             fill_columns(x, buffer, a, b, shape)
             columns = buffer[: (b - a) * size].reshape(b - a, size)
-            np.dot(columns.T, dy[a:b], product)  # (KH*KW*C, tile) @ (tile, F)
+            dz = dy[a:b]
+            if y.size:
+                dz = masked[: b - a]
+                _mask(dy[a:b], y[a:b], dz)
+            np.dot(columns.T, dz, product)  # (KH*KW*C, tile) @ (tile, F)
             for r in range(size):
                 for f in range(filters):
                     dkernel[r, f] += product[r, f]
-            for r in range(a, b):
+            for r in range(b - a):
                 for f in range(filters):
-                    dbias[f] += dy[r, f]
+                    dbias[f] += dz[r, f]
+
+
+@jit
+def _mask(dy: Any, y: Any, dz: Any) -> None:
+    """Write ``dy * (y > 0)``, row by row."""
+    rows, filters = dy.shape
+    one = dy.dtype.type(1)
+    zero = dy.dtype.type(0)
+    for r in range(rows):
+        for f in range(filters):
+            dz[r, f] = dy[r, f] * (one if y[r, f] > 0 else zero)
+
+
+@jit
+def mask_rows(first: int, last: int, dy: Any, y: Any, dz: Any) -> None:
+    """Write rows ``first`` to ``last`` of ``dy * (y > 0)``."""
+    _mask(dy[first:last], y[first:last], dz[first:last])
 
 
 # --- the operations ------------------------------------------------------------------------------------------------
@@ -261,11 +293,12 @@ def _forward(
     padding: Padding,
     dilation_rate: Size,
     groups: int,
+    relu: bool = False,
 ) -> tuple[np.ndarray, tuple]:
     if groups != 1 or not supported(x, kernel, bias):
         return textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
-    y = _convolve(x, kernel, bias, windows)
+    y = _convolve(x, kernel, bias, windows, relu)
     return y, (x, kernel, bias is not None, strides, padding, dilation_rate, groups)
 
 
@@ -277,18 +310,20 @@ def _backward(
         return textbook(dy, cache, input_gradient)
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
     dy = np.ascontiguousarray(dy)
-    dkernel, dbias = _kernel_gradient(x, dy, kernel.shape, windows)
+    dkernel, dbias = _kernel_gradient(x, dy, None, kernel.shape, windows)
     dx = _input_gradient(dy, kernel, windows) if input_gradient else None
     return dx, dkernel, dbias if has_bias else None
 
 
-def _convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, windows: Windows) -> np.ndarray:
+def _convolve(
+    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, windows: Windows, relu: bool = False
+) -> np.ndarray:
     channels, filters = kernel.shape[-2:]
     y = np.empty((x.shape[0], *windows.counts, filters), x.dtype)
     rows = y.reshape(math.prod(y.shape[:-1]), filters)
     tile = _tile(windows.size * channels, x.itemsize, len(rows))
     matrix = np.ascontiguousarray(kernel).reshape(windows.size * channels, filters)
-    offset = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    offset = np.zeros(filters if relu else 0, x.dtype) if bias is None else np.ascontiguousarray(bias)
     with threads.one_blas_thread():
         threads.run(
             convolve_tiles,
@@ -296,6 +331,7 @@ def _convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, window
             _flat(x),
             matrix,
             offset,
+            relu,
             rows,
             tile,
             geometry(windows, channels),
@@ -304,7 +340,7 @@ def _convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, window
 
 
 def _kernel_gradient(
-    x: np.ndarray, dy: np.ndarray, kernel_shape: tuple[int, ...], windows: Windows
+    x: np.ndarray, dy: np.ndarray, y: np.ndarray | None, kernel_shape: tuple[int, ...], windows: Windows
 ) -> tuple[np.ndarray, np.ndarray]:
     channels, filters = kernel_shape[-2:]
     size = windows.size * channels
@@ -321,6 +357,7 @@ def _kernel_gradient(
             chunks,
             _flat(x),
             rows,
+            np.empty((0, filters), x.dtype) if y is None else np.ascontiguousarray(y).reshape(rows.shape),
             dkernels,
             dbiases,
             tile,
@@ -352,6 +389,42 @@ def _flat(x: np.ndarray) -> np.ndarray:
 def _tile(size: int, itemsize: int, rows: int) -> int:
     """Return how many windows make a tile: columns of half a cache, and at least 64 windows for BLAS to work on."""
     return min(max(_TILE_BYTES // (size * itemsize) // 16 * 16, 64), max(rows, 1))
+
+
+@conv2d_relu.register(np.ndarray)
+def _conv2d_relu(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray | None = None,
+    strides: Size = 1,
+    padding: Padding = "valid",
+    dilation_rate: Size = 1,
+    groups: int = 1,
+) -> tuple[np.ndarray, tuple]:
+    check_shapes(x, kernel, groups, axes=2)
+    if groups != 1 or not supported(x, kernel, bias):
+        return conv2d_relu.textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
+    y, cache = _forward(None, x, kernel, bias, strides, padding, dilation_rate, groups, relu=True)
+    return y, (cache, y)
+
+
+@conv2d_relu_backward.register(np.ndarray)
+def _conv2d_relu_backward(
+    dy: np.ndarray, cache: tuple, input_gradient: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
+    (x, kernel, has_bias, strides, padding, dilation_rate, groups), y = cache
+    if groups != 1 or not supported(x, kernel, dy, y):
+        return conv2d_relu_backward.textbook(dy, cache, input_gradient)
+    windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
+    dy = np.ascontiguousarray(dy)
+    if not input_gradient:  # dy is needed once: it is masked tile by tile
+        dkernel, dbias = _kernel_gradient(x, dy, y, kernel.shape, windows)
+        return None, dkernel, dbias if has_bias else None
+    dz = np.empty(dy.shape, dy.dtype)
+    rows = (-1, dy.shape[-1])
+    threads.run(mask_rows, math.prod(dy.shape[:-1]), dy.reshape(rows), y.reshape(rows), dz.reshape(rows))
+    dkernel, dbias = _kernel_gradient(x, dz, None, kernel.shape, windows)
+    return _input_gradient(dz, kernel, windows), dkernel, dbias if has_bias else None
 
 
 def _register(forward: Any, backward: Any, axes: int) -> None:

@@ -43,6 +43,7 @@ class Task:
         epochs: Number of epochs unless the user says otherwise.
         batch_size: Samples in one step unless the user says otherwise.
         learning_rate: Of Adam, unless the user says otherwise.
+        augment: Changes the training images, anew for each epoch, in ways that do not change their class.
         shown: The channel that pictures show, if the channels are no colours.
     """
 
@@ -54,6 +55,7 @@ class Task:
     epochs: int
     batch_size: int
     learning_rate: float
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     shown: int | None = None
 
 
@@ -112,7 +114,7 @@ def train(
         ValueError: For options or data that cannot be used, before any training.
     """
     start = time.perf_counter()
-    settings = {
+    settings: dict[str, Any] = {
         "epochs": _at_least_one("epochs", task.epochs if epochs is None else epochs),
         "batch_size": _at_least_one("batch_size", task.batch_size if batch_size is None else batch_size),
         "learning_rate": _positive("learning_rate", task.learning_rate if learning_rate is None else learning_rate),
@@ -142,14 +144,7 @@ def train(
         with report.workspace(report.choose_folder(out, task.name)) as work:
             best = _KeepBest(work / MODEL, images.val, _about(task, images))
             training = time.perf_counter()
-            history = model.fit(
-                *images.train,
-                epochs=settings["epochs"],
-                batch_size=settings["batch_size"],
-                validation_data=tuple(images.val),
-                callbacks=[best],
-                verbose=verbose,
-            ).history
+            history = _fit(task, model, images, best, settings["epochs"], settings["batch_size"], verbose)
             training = time.perf_counter() - training
             model = load_model(work / MODEL)
             scores = _scores(model, images.test.images)
@@ -175,8 +170,31 @@ def train(
     return Result(work.folder, numbers, history, model, work.files)
 
 
+def _fit(
+    task: Task, model: Any, images: ImageData, best: Callback, epochs: int, batch_size: int, verbose: Any
+) -> dict[str, list[float]]:
+    """Train epoch by epoch, each on images that are augmented anew; return losses and metrics by epoch."""
+    rng = backend.new_generator()
+    history: dict[str, list[float]] = {}
+    for epoch in range(epochs):
+        x = images.train.images if task.augment is None else task.augment(images.train.images, rng)
+        seen = model.fit(
+            x,
+            images.train.labels,
+            initial_epoch=epoch,
+            epochs=epochs,  # `best` ends each fit after one epoch
+            batch_size=batch_size,
+            validation_data=tuple(images.val),
+            callbacks=[best],
+            verbose=verbose,
+        )
+        for key, values in seen.history.items():
+            history.setdefault(key, []).extend(values)
+    return history
+
+
 class _KeepBest(Callback):
-    """Saves the model after each epoch whose validation AUC exceeds all before it.
+    """Ends each fit after one epoch, and saves the model if its validation AUC exceeds all before it.
 
     The AUC is the exact one; in the history, too, it replaces the one that is read off at fixed thresholds.
     """
@@ -195,6 +213,7 @@ class _KeepBest(Callback):
         if auc > self.auc:
             self.auc, self.epoch = auc, epoch
             self.model.save(self.path, metadata=self.about)
+        self.model.stop_training = True
 
 
 def _scores(model: Any, images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,18 @@
 4
 """
 
-from tinymed import activations, callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers, utils
+from tinymed import (
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    utils,
+)
 from tinymed.layers import Input
 from tinymed.models import Model, Sequential
 

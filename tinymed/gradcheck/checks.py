@@ -99,8 +99,8 @@ MEANING = {
         "not 0/0. One such image would spoil all weights at once."
     ),
     "extremes": (
-        "Inputs as large as 10000, near -1000 Hounsfield units with little contrast, nearly zero or all alike: "
-        "results in single precision must stay finite and near those of double precision."
+        "Inputs as large as 10000, near -1000 Hounsfield units with little contrast, nearly zero, or all alike, come "
+        "in single precision. The results must stay finite and near those of double precision."
     ),
     "agreement": (
         "The fast body and the textbook's formula must give the same numbers, in single and double precision, "

@@ -7,7 +7,7 @@ import difflib
 import functools
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -118,10 +118,11 @@ def cases_by_name() -> dict[str, list[Case]]:
     return found
 
 
-def unknown_name(name: str, known: Iterable[str]) -> str:
+def unknown_name(name: str, known: Collection[str]) -> str:
     """Return a message for a name that nothing has, with the nearest one that something has."""
-    spelled = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), list(spelled), n=1, cutoff=0.5)
+    spelled = {k.lower(): k for k in known} | {k: k for k in known}
+    near = difflib.get_close_matches(name, list(spelled), n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(name.lower(), list(spelled), n=1, cutoff=0.5)
     advice = f"did you mean {spelled[near[0]]!r}?" if near else "`tinymed gradcheck` without names checks everything"
     return f"nothing to check is called {name!r}; {advice}"
 

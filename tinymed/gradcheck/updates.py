@@ -20,7 +20,8 @@ from tinymed.gradcheck.report import Row
 TOLERANCE = 1e-12
 """Largest relative error of a weight, or a learning rate, against fifty digits."""
 
-STEPS = 6
+SIZES = (1.0, 1.0, 1e-3, 0.5, 1.0, 1e-3)
+"""Size of the gradients at each step. That it falls and rises makes running means do both (AMSGrad remembers)."""
 
 Memory = dict[str, Decimal]
 Rule = Callable[[Decimal, Decimal, Memory, int, Decimal, Any], Decimal]
@@ -123,8 +124,8 @@ def _follow(cls: type, rule: Rule, settings: dict[str, Any], rng: np.random.Gene
         context.prec = 50
         exact = {name: [_number(v) for v in value.ravel()] for name, value in host.items()}
         memories: dict[str, list[Memory]] = {name: [{} for _ in value] for name, value in exact.items()}
-        for t in range(1, STEPS + 1):
-            grads = {name: rng.standard_normal(value.shape) for name, value in host.items()}
+        for t, size in enumerate(SIZES, start=1):
+            grads = {name: size * rng.standard_normal(value.shape) for name, value in host.items()}
             optimizer.update(params, {name: backend.asarray(np.array(g)) for name, g in grads.items()})
             clipped = _clip({name: [_number(v) for v in g.ravel()] for name, g in grads.items()}, optimizer)
             now = _number(rate) if "schedule" not in settings else _falling(t - 1)

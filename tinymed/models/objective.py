@@ -52,7 +52,7 @@ class Objective:
             fuse = wanted is not None and used_once and activation is not None and activation.name == wanted
             self.fused.append(fuse)
             self._on_outputs.append(item.with_logits() if fuse else item)
-        self._activations = [getattr(t.producer.layer, "activation", None) for t in model.outputs]
+        self._activations: list[Any] = [getattr(t.producer.layer, "activation", None) for t in model.outputs]
 
     def predictions(self, outputs: Sequence[Array]) -> list[Array]:
         """Return the model's outputs, the left-out activations applied."""

@@ -53,9 +53,7 @@ def dense(x: Array, kernel: Array, bias: Array | None = None) -> tuple[Array, tu
 
 
 @backward_of(dense)
-def dense_backward(
-    dy: Array, cache: tuple, input_gradient: bool = True
-) -> tuple[Array | None, Array, Array | None]:
+def dense_backward(dy: Array, cache: tuple, input_gradient: bool = True) -> tuple[Array | None, Array, Array | None]:
     """Return ``dx, dkernel, dbias`` (see :func:`dense`); ``dx`` is None if it is not asked for."""
     x, kernel, has_bias = cache
     xp = array_namespace(dy)

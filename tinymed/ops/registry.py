@@ -90,7 +90,7 @@ def _dispatching(function: Callable[..., Any]) -> OpFunction:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        first = args[0] if args else next(iter(kwargs.values()), None)
+        first: Any = args[0] if args else next(iter(kwargs.values()), None)
         body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
         if any(map(_is_half, args)):
             return _in_single_precision(body, args, kwargs)

@@ -155,6 +155,17 @@ def test_models_and_images(run, tmp_path):
     refused(["evaluate", model, "--data", folder / "examples.npz", "--split", "tets"], "unknown split 'tets'")
 
 
+def test_a_reader_that_stops_reading_is_no_error(run):
+    folder, _ = run
+    arguments = ["predict", str(folder / "model.safetensors"), str(folder / "examples.npz")]
+    code = f"from tinymed.cli import app; app({arguments!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+
+
 def test_interrupted(monkeypatch):
     def interrupt(**options):
         error = KeyboardInterrupt()

@@ -32,6 +32,8 @@ def _clear_errors() -> Iterator[None]:
     """Turn what can go wrong with files, data and options into one line on stderr and an exit status."""
     try:
         yield
+    except BrokenPipeError:  # `tinymed predict ... | head`: nobody reads on, which typer ends quietly
+        raise
     except KeyboardInterrupt as error:
         _complain("interrupted", error)
         raise typer.Exit(130) from None

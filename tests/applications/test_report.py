@@ -53,9 +53,9 @@ def test_two_runs_into_one_folder_do_not_meet(tmp_path):
 
 
 def test_a_failed_first_run_leaves_no_folder(tmp_path):
-    with pytest.raises(RuntimeError), report.workspace(tmp_path / "run"):
+    with pytest.raises(RuntimeError), report.workspace(tmp_path / "runs" / "run"):
         raise RuntimeError
-    assert not (tmp_path / "run").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_run_keeps_what_it_finished(tmp_path):

@@ -119,55 +119,57 @@ def train(
         "batch_size": _at_least_one("batch_size", task.batch_size if batch_size is None else batch_size),
         "learning_rate": _positive("learning_rate", task.learning_rate if learning_rate is None else learning_rate),
     }
-    with backend.use_backend(backend_name) if backend_name else contextlib.nullcontext():
+    library = backend.use_backend(backend_name) if backend_name else contextlib.nullcontext()
+    with library, report.workspace(report.choose_folder(out, task.name)) as work:
         backend.set_seed(seed)
-        if verbose:
-            print(
-                f"{task.name}: reading {os.path.basename(data)}" if data else f"{task.name}: preparing images",
-                flush=True,
-            )
-        images = task.read(data, seed)
-        for split in medmnist.SPLITS:
-            _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape)
+        images = _read(task, data, seed, verbose)
         model = task.build()
         model.compile(
             optimizer=optimizers.Adam(learning_rate=settings["learning_rate"]),
             loss="binary_crossentropy",
             metrics=["accuracy", metrics.AUC(name="auc")],
         )
-        counts = {split: len(getattr(images, split)) for split in medmnist.SPLITS}
-        if verbose:
-            print(
-                "images: {train} to train on, {val} to choose the best epoch, {test} to test".format(**counts),
-                flush=True,
-            )
-        with report.workspace(report.choose_folder(out, task.name)) as work:
-            best = _KeepBest(work / MODEL, images.val, _about(task, images))
-            training = time.perf_counter()
-            history = _fit(task, model, images, best, settings["epochs"], settings["batch_size"], verbose)
-            training = time.perf_counter() - training
-            model = load_model(work / MODEL)
-            scores = _scores(model, images.test.images)
-            numbers = {
-                "task": task.name,
-                **metrics.binary_report(images.test.labels, scores, THRESHOLD),
-                "classes": list(images.classes),
-                "best_epoch": best.epoch + 1,
-                "best_validation_auc": best.auc,
-                "seed": seed,
-                **settings,
-                "data": "phantoms" if data is None else os.path.basename(data),
-                "images": counts,
-                "seconds_training": round(training, 2),
-            }
-            report.write_history(work / "history.csv", history)
-            shown = images.test.images if task.shown is None else images.test.images[..., task.shown]
-            report.write_pictures(work, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
-            _write_examples(work / EXAMPLES, images.test)
-            numbers["seconds"] = round(time.perf_counter() - start, 2)
-            numbers["versions"] = report.versions()
-            report.write_metrics(work / "metrics.json", numbers)
+        best = _KeepBest(work / MODEL, images.val, _about(task, images))
+        training = time.perf_counter()
+        history = _fit(task, model, images, best, settings["epochs"], settings["batch_size"], verbose)
+        training = time.perf_counter() - training
+        model = load_model(work / MODEL)
+        scores = _scores(model, images.test.images)
+        report.write_history(work / "history.csv", history)
+        shown = images.test.images if task.shown is None else images.test.images[..., task.shown]
+        report.write_pictures(work, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
+        _write_examples(work / EXAMPLES, images.test)
+        numbers = {
+            "task": task.name,
+            **metrics.binary_report(images.test.labels, scores, THRESHOLD),
+            "classes": list(images.classes),
+            "best_epoch": best.epoch + 1,
+            "best_validation_auc": best.auc,
+            "seed": seed,
+            **settings,
+            "data": "phantoms" if data is None else os.path.basename(data),
+            "images": {split: len(getattr(images, split)) for split in medmnist.SPLITS},
+            "seconds": round(time.perf_counter() - start, 2),
+            "seconds_training": round(training, 2),
+            "versions": report.versions(),
+        }
+        report.write_metrics(work / "metrics.json", numbers)
     return Result(work.folder, numbers, history, model, work.files)
+
+
+def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
+    """Read a task's images and check them against its network."""
+    if verbose:
+        print(f"{task.name}: reading {data}" if data else f"{task.name}: preparing images", flush=True)
+    images = task.read(data, seed)
+    for split in medmnist.SPLITS:
+        _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape)
+    if verbose:
+        counts = {split: len(getattr(images, split)) for split in medmnist.SPLITS}
+        print(
+            "images: {train} to train on, {val} to choose the best epoch, {test} to test".format(**counts), flush=True
+        )
+    return images
 
 
 def _fit(

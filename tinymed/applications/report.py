@@ -69,9 +69,11 @@ def workspace(folder: pathlib.Path) -> Iterator[Workspace]:
         ValueError: If ``folder`` cannot be made or written to, at once and not after an hour of training.
     """
     work = Workspace(folder)
-    made = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         work.path.mkdir(parents=True)
+        (work / LAST).touch()  # a disk that is full or read-only says so now
+        (work / LAST).unlink()
     except OSError as error:
         raise ValueError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
     try:
@@ -84,8 +86,8 @@ def workspace(folder: pathlib.Path) -> Iterator[Workspace]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             work.path.rmdir()  # succeeds only if nothing was finished
-            if made:
-                folder.rmdir()
+            for path in made:
+                path.rmdir()
         if work.path.exists():
             note = f"what was finished before that is in {work.path}"
             error.__notes__ = [*getattr(error, "__notes__", []), note]  # type: ignore[attr-defined]

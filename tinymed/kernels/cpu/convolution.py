@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.kernels.cpu import threads
+from tinymed.kernels.cpu import buffers, threads
 from tinymed.kernels.cpu.compiling import jit
 from tinymed.kernels.cpu.products import product
 from tinymed.ops.convolution import (
@@ -267,7 +267,7 @@ def _im2col(
         return im2col.textbook(x, window, strides, padding, dilation_rate)
     windows = plan_windows(x.shape[1:-1], window, strides, padding, dilation_rate)
     channels = x.shape[-1]
-    columns = np.empty((x.shape[0], *windows.counts, windows.size * channels), x.dtype)
+    columns = buffers.empty((x.shape[0], *windows.counts, windows.size * channels), x.dtype)
     rows = columns.reshape(math.prod(columns.shape[:-1]), columns.shape[-1])
     threads.run(im2col_rows, len(rows), _flat(x), rows, geometry(windows, channels))
     return columns, windows
@@ -278,7 +278,7 @@ def _im2col_backward(dy: np.ndarray, cache: Windows) -> np.ndarray:
     if not supported(dy) or len(cache.image) > 3:
         return im2col_backward.textbook(dy, cache)
     channels = dy.shape[-1] // cache.size
-    dx = np.empty((dy.shape[0], *cache.image, channels), dy.dtype)
+    dx = buffers.empty((dy.shape[0], *cache.image, channels), dy.dtype)
     rows = math.prod(dx.shape[:-2])
     threads.run(col2im_rows, rows, _flat(dy), dx.reshape(-1), geometry(cache, channels))
     return dx
@@ -319,7 +319,7 @@ def _convolve(
     x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, windows: Windows, relu: bool = False
 ) -> np.ndarray:
     channels, filters = kernel.shape[-2:]
-    y = np.empty((x.shape[0], *windows.counts, filters), x.dtype)
+    y = buffers.empty((x.shape[0], *windows.counts, filters), x.dtype)
     rows = y.reshape(math.prod(y.shape[:-1]), filters)
     tile = _tile(windows.size * channels, x.itemsize, len(rows))
     matrix = np.ascontiguousarray(kernel).reshape(windows.size * channels, filters)
@@ -349,7 +349,7 @@ def _kernel_gradient(
     tiles = -(-len(rows) // tile)
     per_chunk = max(-(-tiles // _CHUNKS), 1)
     chunks = -(-tiles // per_chunk)
-    dkernels = np.empty((chunks, size, filters), x.dtype)
+    dkernels = buffers.empty((chunks, size, filters), x.dtype)
     dbiases = np.empty((chunks, filters), x.dtype)
     with threads.one_blas_thread():
         threads.run(
@@ -420,7 +420,7 @@ def _conv2d_relu_backward(
     if not input_gradient:  # dy is needed once: it is masked tile by tile
         dkernel, dbias = _kernel_gradient(x, dy, y, kernel.shape, windows)
         return None, dkernel, dbias if has_bias else None
-    dz = np.empty(dy.shape, dy.dtype)
+    dz = buffers.empty(dy.shape, dy.dtype)
     rows = (-1, dy.shape[-1])
     threads.run(mask_rows, math.prod(dy.shape[:-1]), dy.reshape(rows), y.reshape(rows), dz.reshape(rows))
     dkernel, dbias = _kernel_gradient(x, dz, None, kernel.shape, windows)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.kernels.cpu import threads
+from tinymed.kernels.cpu import buffers, threads
 from tinymed.kernels.cpu.compiling import jit
 from tinymed.kernels.cpu.convolution import geometry, supported
 from tinymed.ops import pooling as ops
@@ -149,15 +149,15 @@ def _pixels(a: np.ndarray) -> np.ndarray:
 
 
 def _max_pool(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, tuple]:
-    y = np.empty((x.shape[0], *windows.counts, x.shape[-1]), x.dtype)
-    winner = np.empty(y.shape, winner_dtype(windows))
+    y = buffers.empty((x.shape[0], *windows.counts, x.shape[-1]), x.dtype)
+    winner = buffers.empty(y.shape, winner_dtype(windows))
     rows = math.prod(y.shape[:-2])
     threads.run(max_pool_rows, rows, _pixels(x), _pixels(y), _pixels(winner), geometry(windows, x.shape[-1]))
     return y, (winner, windows)
 
 
 def _max_pool_backward(dy: np.ndarray, winner: np.ndarray, windows: Windows) -> np.ndarray:
-    dx = np.empty((dy.shape[0], *windows.image, dy.shape[-1]), dy.dtype)
+    dx = buffers.empty((dy.shape[0], *windows.image, dy.shape[-1]), dy.dtype)
     rows = math.prod(dx.shape[:-2])
     threads.run(
         max_pool_backward_rows, rows, _pixels(dy), _pixels(winner), _pixels(dx), geometry(windows, dy.shape[-1])
@@ -166,13 +166,13 @@ def _max_pool_backward(dy: np.ndarray, winner: np.ndarray, windows: Windows) -> 
 
 
 def _average_pool(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, Windows]:
-    y = np.empty((x.shape[0], *windows.counts, x.shape[-1]), x.dtype)
+    y = buffers.empty((x.shape[0], *windows.counts, x.shape[-1]), x.dtype)
     threads.run(average_pool_rows, math.prod(y.shape[:-2]), _pixels(x), _pixels(y), geometry(windows, x.shape[-1]))
     return y, windows
 
 
 def _average_pool_backward(dy: np.ndarray, windows: Windows) -> np.ndarray:
-    dx = np.empty((dy.shape[0], *windows.image, dy.shape[-1]), dy.dtype)
+    dx = buffers.empty((dy.shape[0], *windows.image, dy.shape[-1]), dy.dtype)
     rows = math.prod(dx.shape[:-2])
     threads.run(average_pool_backward_rows, rows, _pixels(dy), _pixels(dx), geometry(windows, dy.shape[-1]))
     return dx

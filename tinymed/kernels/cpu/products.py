@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinymed.kernels.cpu import threads
+from tinymed.kernels.cpu import buffers, threads
 
 _BLOCKS = 8
 """Into how many blocks of rows or columns a large product is cut."""
@@ -21,7 +21,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return ``a @ b`` for two matrices of one dtype."""
     rows, inner = a.shape
     columns = b.shape[1]
-    out = np.empty((rows, columns), a.dtype)
+    out = buffers.empty((rows, columns), a.dtype)
     by_rows = rows >= columns
     length = rows if by_rows else columns
     step = max(-(-length // _BLOCKS) + 15 & -16, 16)

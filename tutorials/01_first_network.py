@@ -21,14 +21,14 @@
 #
 # | formula | where it stands | what it does | section |
 # |---|---|---|---|
-# | D4-1 | fourth article, §3.1.1 | convolution: look for a small pattern everywhere | 1 |
-# | D4-2 | fourth article, §3.1.2 | pooling: keep what matters of each small window | 2 |
-# | D4-3 | fourth article, §3.1.3 | softmax: scores become probabilities | 3 |
-# | D0-1 | first article, §4 | cross-entropy: how wrong the probabilities are | 3 |
-# | D0-2 | first article, §4 | the update: get a little less wrong | 4 |
+# | D4-1 | article D4, §3.1.1 | convolution: look for a small pattern everywhere | 1 |
+# | D4-2 | article D4, §3.1.2 | pooling: keep what matters of each small window | 2 |
+# | D4-3 | article D4, §3.1.3 | softmax: scores become probabilities | 3 |
+# | D0-1 | article D0, §4 | cross-entropy: how wrong the probabilities are | 3 |
+# | D0-2 | article D0, §4 | the update: get a little less wrong | 4 |
 #
-# The articles are counted from zero. **Every formula shown here is checked by code on this page.** Where you see
-# `assert`, a claim is being tested; if it were false, the page would stop there.
+# (D0 to D4 are the five articles that this course goes with.) **Every formula shown here is checked by code on this
+# page.** Where you see `assert`, a claim is being tested; if it were false, the page would stop there.
 
 # %%
 import matplotlib.pyplot as plt
@@ -213,13 +213,13 @@ plt.show()
 # step is *given* the slopes for its output, and *returns* the slopes for its inputs. In code, slopes have a `d` in
 # front of the name: `dy` is $\partial L / \partial y$, one number for each number in `y`.
 #
-# For the convolution: $k_{pq}$ appears in every $y_{ij}$, with the factor $x_{i+p,\,j+q}$. A small change of $k_{pq}$
-# therefore changes $L$ by
+# For the convolution: $k_{pq}$ appears in every $y_{ij}$, with the factor $x_{i+p,\,j+q}$. It acts on $L$ through all
+# of them, so its slope is the sum
 #
 # $$\frac{\partial L}{\partial k_{pq}} = \sum_{i} \sum_{j} \frac{\partial L}{\partial y_{ij}} \; x_{i+p,\,j+q}$$
 #
-# and in the same way a pixel counts in every output that saw it. Put into loops, something pleasant appears. They are
-# the loops of the forward pass. Only the multiplications are shared out the other way.
+# and in the same way the slope of a pixel is a sum over the outputs that saw it. Put into loops, something pleasant
+# appears. They are the loops of the forward pass; only the multiplication is read the other way round.
 
 
 # %%
@@ -610,7 +610,7 @@ print("training:", x_train.shape, y_train.shape, f"with a nodule: {y_train.mean(
 # %% [markdown]
 # ### The weights
 #
-# Random numbers to begin with. If all filters began equal they would stay equal. They are scaled by
+# Random numbers to begin with: if all weights began equal, all filters would remain equal. They are scaled by
 # $\sqrt{2 / \text{inputs}}$, so that the numbers neither fade nor explode from layer to layer. The last layer begins
 # small: the first answer to everything is then "no idea", and the first loss close to $\log 2$.
 

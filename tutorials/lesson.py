@@ -90,16 +90,16 @@ def _draw_matrix(
 def check(exercise: str, answer: Any, expected: Any) -> None:
     """Say whether an answer is right, without giving the right one away."""
     if answer is None:
-        print(f"○ {exercise}: not answered yet")
+        print(f"{exercise}: not answered yet")
         return
     answer, expected = np.asarray(answer, dtype=float), np.asarray(expected, dtype=float)
     if answer.shape != expected.shape:
-        print(f"✗ {exercise}: the shape should be {expected.shape}, yours is {answer.shape}")
+        print(f"{exercise}: not right yet, the shape should be {expected.shape}, yours is {answer.shape}")
     elif not np.isfinite(answer).all():
-        print(f"✗ {exercise}: there is a NaN or an infinity in your answer")
+        print(f"{exercise}: not right yet, there is a NaN or an infinity in your answer")
     elif np.allclose(answer, expected, rtol=1e-5, atol=1e-8):
-        print(f"● {exercise}: right")
+        print(f"{exercise}: right")
     else:
         worst = np.unravel_index(np.argmax(np.abs(answer - expected)), answer.shape)
         where = f", most of all at {tuple(map(int, worst))}" if answer.ndim else ""
-        print(f"✗ {exercise}: the shape is right, the numbers are not{where}")
+        print(f"{exercise}: not right yet; the shape is, the numbers are not{where}")

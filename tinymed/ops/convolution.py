@@ -275,7 +275,8 @@ def _column_gradient(dy: Array, kernel: Array, groups: int) -> Array:
     else:
         dcolumns = _filters_by_group(dy, groups) @ xp.matrix_transpose(_kernel_by_group(kernel, groups))  # (G, M, K)
         channels = kernel.shape[-2]
-        dcolumns = xp.reshape(dcolumns, (groups, dcolumns.shape[1], -1, channels))  # (G, M, KH*KW, C/G)
+        positions = math.prod(kernel.shape[:-2])
+        dcolumns = xp.reshape(dcolumns, (groups, -1, positions, channels))  # (G, M, KH*KW, C/G)
         dcolumns = xp.permute_dims(dcolumns, (1, 2, 0, 3))
     return xp.reshape(dcolumns, (*dy.shape[:-1], math.prod(kernel.shape[:-1]) * groups))
 

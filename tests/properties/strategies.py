@@ -1,0 +1,172 @@
+"""Calls of operations, drawn at random: shapes, strides, paddings, dtypes, memory layouts, special values, mistakes."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinymed.gradcheck.layouts import LAYOUTS
+
+sizes = st.integers(1, 4)
+seeds = st.integers(0, 2**32 - 1)
+dtypes = st.sampled_from(["float32", "float64"])
+layouts = st.sampled_from([None, None, *LAYOUTS])
+finite_values = st.sampled_from([None, None, "ties", "zeros"])
+"""Weights: one that is NaN or infinite reaches more results in one body than in another (0 times NaN is NaN)."""
+
+odd_values = st.sampled_from([None, None, None, "ties", "NaN", "infinity", "zeros", "large", "denormal"])
+
+
+@dataclass
+class Call:
+    """One call: the operation's name, its arrays in order (None for one left out), and its options."""
+
+    op: str
+    arrays: list
+    options: dict = field(default_factory=dict)
+    seed: int = 0
+
+    def __repr__(self):
+        shown = [None if a is None else f"{a.dtype}{a.shape} strides {a.strides}" for a in self.arrays]
+        return f"{self.op}({', '.join(map(str, shown))}, {self.options}, seed {self.seed})"
+
+
+def _spoil(x, how, rng):
+    """Put special values into an array."""
+    if how == "ties":
+        return np.round(x)
+    if how == "zeros":
+        return 0 * x
+    if how in ("large", "denormal"):
+        return x * np.asarray({"large": 1e4, "denormal": 1e-41}[how], x.dtype)
+    if how is not None and x.size:
+        x.reshape(-1)[rng.integers(x.size)] = {"NaN": np.nan, "infinity": np.inf}[how]
+    return x
+
+
+@st.composite
+def arrays(draw, shape, dtype, odd=odd_values):
+    rng = np.random.default_rng(draw(seeds))
+    with np.errstate(under="ignore"):
+        x = _spoil(rng.standard_normal(shape).astype(dtype), draw(odd), rng)
+    layout = draw(layouts)
+    return x if layout is None or x.ndim == 0 else LAYOUTS[layout](x)
+
+
+def _number_or_each(axes, values):
+    """Draw one number for all axes, or a tuple of one for each."""
+    return st.one_of(values, st.tuples(*[values] * axes))
+
+
+@st.composite
+def dense_calls(draw):
+    dtype, lead = draw(dtypes), draw(st.lists(st.integers(0, 4), max_size=3))
+    d, u = draw(sizes), draw(sizes)
+    wrong = draw(st.sampled_from([0] * 9 + [1]))
+    bias = draw(st.one_of(st.none(), arrays((u,), dtype)))
+    x, kernel = draw(arrays((*lead, d), dtype)), draw(arrays((d + wrong, u), dtype, finite_values))
+    return Call("dense", [x, kernel, bias], seed=draw(seeds))
+
+
+@st.composite
+def window_options(draw, axes, dilation=True):
+    options = {
+        "strides": draw(_number_or_each(axes, st.integers(1, 3))),
+        "padding": draw(st.sampled_from(["valid", "same", "same", "causal"] if axes == 1 else ["valid", "same"])),
+    }
+    if dilation and draw(st.booleans()):
+        options["dilation_rate"] = draw(_number_or_each(axes, st.integers(1, 2)))
+    return options
+
+
+@st.composite
+def convolution_calls(draw, axes=None, weights=None):
+    axes = axes or draw(st.integers(1, 3))
+    dtype = draw(dtypes)
+    longest = {1: 9, 2: 7, 3: 4}[axes]
+    space = [draw(st.integers(1, longest)) for _ in range(axes)]
+    window = [draw(st.integers(1, 3)) for _ in range(axes)]
+    groups = draw(st.sampled_from([1, 1, 1, 2]))
+    c, f = draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
+    wrong = draw(st.sampled_from([0] * 12 + [1]))
+    x = draw(arrays((draw(st.integers(0, 3)), *space, c * groups + wrong), dtype))
+    kernel = draw(arrays((*window, c, f), dtype, finite_values if weights is None else weights))
+    bias = draw(st.one_of(st.none(), arrays((f,), dtype)))
+    options = draw(window_options(axes)) | ({"groups": groups} if groups > 1 else {})
+    return Call(f"conv{axes}d", [x, kernel, bias], options, draw(seeds))
+
+
+@st.composite
+def fused_calls(draw):
+    call = draw(convolution_calls(2))
+    return Call("conv2d_relu", call.arrays, call.options, call.seed)
+
+
+@st.composite
+def im2col_calls(draw):
+    axes = draw(st.integers(1, 3))
+    space = [draw(st.integers(1, {1: 9, 2: 7, 3: 4}[axes])) for _ in range(axes)]
+    x = draw(arrays((draw(st.integers(0, 3)), *space, draw(sizes)), draw(dtypes)))
+    window = tuple(draw(st.integers(1, 3)) for _ in range(axes))
+    return Call("im2col", [x], {"window": window, **draw(window_options(axes))}, draw(seeds))
+
+
+@st.composite
+def pooling_calls(draw):
+    kind, axes = draw(st.sampled_from(["max", "average"])), draw(st.integers(1, 3))
+    space = [draw(st.integers(1, {1: 10, 2: 8, 3: 5}[axes])) for _ in range(axes)]
+    x = draw(arrays((draw(st.integers(0, 3)), *space, draw(sizes)), draw(dtypes)))
+    options = {
+        "pool_size": draw(_number_or_each(axes, st.integers(1, 3))),
+        "strides": draw(st.one_of(st.none(), _number_or_each(axes, st.integers(1, 3)))),
+        "padding": draw(st.sampled_from(["valid", "same"])),
+    }
+    return Call(f"{kind}_pool{axes}d", [x], options, draw(seeds))
+
+
+@st.composite
+def transposed_calls(draw):
+    dtype = draw(dtypes)
+    x = draw(arrays((draw(st.integers(1, 2)), *(draw(st.integers(1, 4)) for _ in range(2)), draw(sizes)), dtype))
+    f = draw(sizes)
+    kernel = draw(arrays((draw(st.integers(1, 3)), draw(st.integers(1, 3)), f, x.shape[-1]), dtype, finite_values))
+    bias = draw(st.one_of(st.none(), arrays((f,), dtype)))
+    return Call("conv2d_transpose", [x, kernel, bias], draw(window_options(2)), draw(seeds))
+
+
+@st.composite
+def elementwise_calls(draw):
+    shape = draw(st.lists(st.integers(0, 5), max_size=3))
+    x = draw(arrays(tuple(shape), draw(dtypes)))
+    return Call(draw(st.sampled_from(["erf", "gelu", "relu", "sigmoid", "tanh"])), [x], seed=draw(seeds))
+
+
+calls = st.one_of(
+    dense_calls(), convolution_calls(), convolution_calls(2), fused_calls(), im2col_calls(), pooling_calls(),
+    pooling_calls(), transposed_calls(), elementwise_calls(),
+)  # fmt: skip
+"""Any of them."""
+
+
+@st.composite
+def update_calls(draw):
+    """Draw an optimizer's step: name, arrays, options."""
+    name = draw(st.sampled_from(["sgd_update", "adam_update", "rmsprop_update", "adagrad_update"]))
+    shape, dtype = tuple(draw(st.lists(st.integers(0, 6), max_size=3))), draw(dtypes)
+    odd = st.sampled_from([None, None, "NaN", "infinity", "zeros", "ties"])
+    param, grad = draw(arrays(shape, dtype, odd)), draw(arrays(shape, dtype, odd))
+    slots = [abs(draw(arrays(shape, dtype, st.none()))) for _ in range(3)]
+    optional = {"sgd_update": [0], "adam_update": [2], "rmsprop_update": [1, 2], "adagrad_update": []}[name]
+    count = {"sgd_update": 1, "adam_update": 3, "rmsprop_update": 3, "adagrad_update": 1}[name]
+    given = [None if i in optional and draw(st.booleans()) else slots[i] for i in range(count)]
+    options = {
+        "learning_rate": draw(st.sampled_from([0.0, 0.01, 1.0])),
+        "weight_decay": draw(st.sampled_from([0, 0.1])),
+    }
+    if name == "adam_update":
+        options["step"] = draw(st.integers(1, 50))
+    if name in ("sgd_update", "rmsprop_update") and draw(st.booleans()):
+        options["momentum"] = 0.9
+    if name == "sgd_update":
+        options["nesterov"] = draw(st.booleans())
+    return Call(name, [param, grad, *given], options)

@@ -1,0 +1,151 @@
+"""The textbook's bodies and the fast ones are the same function: on every call that can be drawn, errors included.
+
+    TINYMED_EXAMPLES=10000 python -m pytest tests/properties
+
+draws as many calls for each property.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+
+from tests.properties import strategies
+from tinymed.gradcheck.subject import flat, largest
+from tinymed.ops import REGISTRY, UPDATES, textbook
+
+EXAMPLES = int(os.environ.get("TINYMED_EXAMPLES", "150"))
+often = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="TINYMED_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+
+
+def outcome(call):
+    """Run forward and backward: the results by name, or the error."""
+    operation = REGISTRY[call.op]
+    kept = [None if a is None else a.copy() for a in call.arrays]
+    with np.errstate(all="ignore"):
+        try:
+            y, cache = operation.forward(*call.arrays, **call.options)
+        except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+            return error
+        dy = np.random.default_rng(call.seed).standard_normal(y.shape).astype(y.dtype)
+        found = operation.backward(dy, cache)
+    for a, before in zip(call.arrays, kept, strict=True):
+        if a is not None:
+            np.testing.assert_array_equal(a, before, "an argument was changed")
+    gradients = found if isinstance(found, tuple) else (found,)
+    return {"y": y, **{f"gradient {i}": g for i, g in enumerate(gradients)}}
+
+
+def assert_same(found, wanted):
+    if isinstance(wanted, Exception):
+        assert type(found) is type(wanted) and str(found) == str(wanted)
+        return
+    assert not isinstance(found, Exception), found
+    assert set(found) == set(wanted)
+    for name, right in wanted.items():
+        if right is None:
+            assert found[name] is None
+            continue
+        assert found[name].shape == right.shape and found[name].dtype == right.dtype, name
+        a, b = flat(found[name]), flat(right)
+        np.testing.assert_array_equal(np.isnan(a), np.isnan(b), f"NaN in other places: {name}")
+        infinite = np.isinf(b)
+        np.testing.assert_array_equal(a[infinite], b[infinite], f"other infinities: {name}")
+        usual = np.isfinite(b)
+        tolerance = (1e-12 if right.dtype == np.float64 else 2e-5) * largest(b)
+        np.testing.assert_allclose(a[usual], b[usual], rtol=0, atol=tolerance + 1e-42, err_msg=name)
+
+
+@often
+@given(strategies.calls)
+def test_textbook_and_fast_bodies_agree(call):
+    with textbook():
+        wanted = outcome(call)
+    event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
+    assert_same(outcome(call), wanted)
+
+
+@often
+@given(strategies.convolution_calls(weights=strategies.odd_values))
+def test_what_is_not_finite_is_never_hidden(call):
+    """A weight that is NaN may spoil more results in the fast body, never fewer."""
+    with textbook():
+        wanted = outcome(call)
+    found = outcome(call)
+    if not isinstance(wanted, Exception):
+        for name, right in wanted.items():
+            if right is not None:
+                assert not np.any(np.isfinite(found[name]) & ~np.isfinite(right)), name
+
+
+@often
+@given(strategies.calls)
+def test_the_layout_in_memory_does_not_matter(call):
+    plain = strategies.Call(call.op, [None if a is None else np.array(a, order="C") for a in call.arrays], call.options)
+    plain.seed = call.seed
+    for context in (textbook, None):
+        if context is None:
+            assert_same(outcome(call), outcome(plain))
+        else:
+            with context():
+                assert_same(outcome(call), outcome(plain))
+
+
+@often
+@given(strategies.calls)
+def test_running_again_gives_the_same_bits(call):
+    first, second = outcome(call), outcome(call)
+    if isinstance(first, Exception):
+        assert str(first) == str(second)
+        return
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value)
+
+
+@often
+@given(strategies.update_calls())
+def test_optimizer_updates_agree_and_work_in_place(call):
+    function = UPDATES[call.op]
+    with np.errstate(all="ignore"):
+        wanted = function.textbook(*call.arrays, **call.options)
+        found = function(*call.arrays, **call.options)
+        own = [None if a is None else np.array(a) for a in call.arrays]
+        function(*own, **call.options, out=(own[0], *own[2:]))
+    for results in (found, (own[0], *own[2:])):
+        for a, b in zip(results, wanted, strict=True):
+            assert (a is None) == (b is None)
+            if b is not None:
+                assert np.shape(a) == np.shape(b) and a.dtype == b.dtype
+                np.testing.assert_allclose(a, b, rtol=1e-12 if b.dtype == np.float64 else 2e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_NUM_THREADS": "1"}], ids=lambda setting: next(iter(setting))
+)
+def test_the_same_without_compilation_and_with_one_thread(setting):
+    tests = "(agree or updates or bits) and not compilation"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", tests]
+    environment = {**os.environ, **setting, "TINYMED_EXAMPLES": str(min(EXAMPLES, 60))}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "3 passed" in result.stdout
+
+
+# --- found by these properties -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_an_empty_batch_goes_through_a_convolution_in_groups(axes):
+    """The columns of no samples could not be sorted into groups: the backward raised."""
+    x, kernel = np.zeros((0, *[4] * axes, 2)), np.ones((*[3] * axes, 1, 2))
+    found = outcome(strategies.Call(f"conv{axes}d", [x, kernel, None], {"groups": 2}))
+    assert found["y"].shape == (0, *[2] * axes, 2) and found["gradient 0"].shape == x.shape
+    np.testing.assert_array_equal(found["gradient 1"], 0 * kernel)

@@ -147,6 +147,12 @@ def disagreement(found: Any, expected: Any) -> float:
     return float(np.max(np.abs(ours - reference), initial=0.0) / scale)
 
 
+def disagreeing(found: Mapping[str, Any], reference: str) -> dict[str, float]:
+    """Return those whose numbers lie further from the reference's than is tolerated, and how far."""
+    apart = {label: disagreement(numbers, found[reference]) for label, numbers in found.items()}
+    return {label: error for label, error in apart.items() if not error <= TOLERANCE}
+
+
 def start(factory: str, arguments: Mapping[str, Any], options: argparse.Namespace, **extra: str) -> Worker:
     """Start a contender with the benchmark's number of threads."""
     return Worker(factory, arguments, options.threads, extra)

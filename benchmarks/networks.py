@@ -64,6 +64,19 @@ NETWORKS = {
 }
 
 
+def find(name: str) -> Network:
+    """Return a network of the table, or ``"P4b ACTIVATION STEPS"`` for sequences of any length.
+
+    Raises:
+        KeyError: If there is no such network.
+    """
+    article, _, rest = name.partition(" ")
+    activation, _, steps = rest.partition(" ")
+    if name not in NETWORKS and article == "P4b" and activation in ("tanh", "relu") and steps.isdigit():
+        return Network((int(steps), 1), _lstm(activation), "mean_squared_error", metric=None)
+    return NETWORKS[name]
+
+
 def keras_model(library: Any, network: Network) -> Any:
     """Build the network with Keras, or with tinymed."""
     layers = library.layers
@@ -122,14 +135,14 @@ def prepared(name: str) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Lend a file with initial weights and batches that all libraries read, and the operations of a step and a predict.
 
     Args:
-        name: Key of :data:`NETWORKS`.
+        name: As in :func:`find`.
 
     Yields:
         The path, and what :func:`step_flops` returns.
     """
     import tinymed
 
-    network = NETWORKS[name]
+    network = find(name)
     tinymed.set_seed(0)
     model = keras_model(tinymed, network)
     with tempfile.TemporaryDirectory() as folder:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from benchmarks import common
-from benchmarks.networks import NETWORKS, prepared, unsupported
-from benchmarks.programs import Sgemm
+from benchmarks.networks import NETWORKS, find, prepared, unsupported
+from benchmarks.peaks import Peaks
 from benchmarks.workers import Worker, contest
 
 ACTIONS = {"train": "training step", "predict": "predict"}
@@ -33,44 +33,48 @@ class Contender:
         """The name in tables: library and variant."""
         return f"{self.library} {self.variant}".strip()
 
+    def start(self, network: str, path: Any, options: Any, **extra: str) -> Worker:
+        """Start the program in a process of its own, with further environment variables."""
+        arguments = {"network": network, "path": str(path), **dict(self.arguments)}
+        return common.start(self.factory, arguments, options, **extra)
+
 
 CONTENDERS = (
-    Contender("tinymed", "", "tinymed_program"),
-    Contender("TensorFlow", "", "keras_program", (("backend", "tensorflow"),)),
-    Contender("TensorFlow", "XLA", "keras_program", (("backend", "tensorflow"), ("xla", True))),
-    Contender("JAX", "", "keras_program", (("backend", "jax"),)),
-    Contender("PyTorch", "channels last", "torch_program", (("channels_last", True),)),
-    Contender("PyTorch", "default layout", "torch_program"),
+    Contender("tinymed", "", "benchmarks.programs:tinymed_program"),
+    Contender("TensorFlow", "", "benchmarks.programs:keras_program", (("backend", "tensorflow"),)),
+    Contender("TensorFlow", "XLA", "benchmarks.programs:keras_program", (("backend", "tensorflow"), ("xla", True))),
+    Contender("JAX", "", "benchmarks.programs:keras_program", (("backend", "jax"),)),
+    Contender("PyTorch", "channels last", "benchmarks.programs:torch_program", (("channels_last", True),)),
+    Contender("PyTorch", "default layout", "benchmarks.programs:torch_program"),
 )
 PEAK = "sgemm"
 
 
 def measure(name: str, options: Any) -> dict[str, Any]:
     """Check that all libraries agree on a network, then time them in turn."""
-    reason = unsupported(NETWORKS[name])
+    reason = unsupported(find(name))
     if reason:
         return {"skipped": reason}
-    result: dict[str, Any] = {"absent": {}, "losses": {}, "disagree": {}, "times": {}}
+    result: dict[str, Any] = {"absent": {}, "times": {}}
     with contextlib.ExitStack() as stack:
         path, flops = stack.enter_context(prepared(name))
         result["flops"] = dict(zip(ACTIONS, flops, strict=True))
         workers: dict[str, Worker] = {}
         for contender in (c for c in CONTENDERS if common.wanted(c.library, options)):
-            arguments = {"network": name, "path": str(path), **dict(contender.arguments)}
-            worker = stack.enter_context(common.start(f"benchmarks.programs:{contender.factory}", arguments, options))
+            worker = stack.enter_context(contender.start(name, path, options))
             if worker.absent:
                 result["absent"][contender.label] = worker.absent
             else:
                 workers[contender.label] = worker
-        for label, worker in list(workers.items()):
-            result["losses"][label] = worker.call("losses")
-            apart = common.disagreement(result["losses"][label], result["losses"]["tinymed"])
-            if apart > common.TOLERANCE:
-                result["disagree"][label] = apart
-                del workers[label]
-        workers[PEAK] = stack.enter_context(common.start("benchmarks.programs:Sgemm", {}, options))
+        result["losses"] = {label: worker.call("losses") for label, worker in workers.items()}
+        result["disagree"] = common.disagreeing(result["losses"], "tinymed")
+        workers = {label: worker for label, worker in workers.items() if label not in result["disagree"]}
+        workers[PEAK] = stack.enter_context(common.start("benchmarks.peaks:Peaks", {}, options))
         for action in ACTIONS:
-            turns = {label: partial(worker.time, action, seconds=options.seconds) for label, worker in workers.items()}
+            turns = {
+                label: partial(worker.time, "arithmetic" if label == PEAK else action, seconds=options.seconds)
+                for label, worker in workers.items()
+            }
             result["times"][action] = contest(turns, options.rounds, group=_library)
     result["summary"] = {action: summary(result, action) for action in ACTIONS}
     return result
@@ -90,7 +94,7 @@ def summary(result: dict[str, Any], action: str) -> dict[str, Any]:
         if rival is None or spreads[label]["median"] < spreads[rival]["median"]:
             best[_library(label)] = label
     peers = sorted((label for label in best.values() if label != "tinymed"), key=lambda x: spreads[x]["median"])
-    peak = Sgemm.flops / spreads[PEAK]["median"] / 1e6
+    peak = Peaks.flops / spreads[PEAK]["median"] / 1e6
     speed = result["flops"][action] / spreads["tinymed"]["median"] / 1e6
     return {
         "ms": {library: {"variant": label, **spreads[label]} for library, label in best.items()},
@@ -135,7 +139,7 @@ def report(results: dict[str, Any]) -> str:
         for label, reason in result["absent"].items():
             absent.setdefault(f"{label}: {reason}", []).append(name)
         for label, apart in result["disagree"].items():
-            notes.append(f"**{name}: the losses of {label} are {apart:.1e} apart from tinymed's; it was not timed.**")
+            notes.append(f"**{name}: the losses of {label} are {apart:.1e} away from tinymed's; it was not timed.**")
         chosen = {m["variant"] for a in result["summary"].values() for m in a["ms"].values()} - set(libraries)
         if chosen:
             notes.append(f"{name} quotes {', '.join(sorted(chosen))}.")

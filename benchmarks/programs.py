@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.networks import NETWORKS, Network, keras_model, load
+from benchmarks.networks import Network, find, keras_model, load
 from benchmarks.workers import AbsentError
 
 BETA_2, EPSILON = 0.999, 1e-7
@@ -63,7 +63,7 @@ def tinymed_program(network: str, path: str) -> KerasProgram:
     """Return the program for tinymed."""
     import tinymed
 
-    return KerasProgram(tinymed, NETWORKS[network], path, tensor=np.asarray)
+    return KerasProgram(tinymed, find(network), path, tensor=np.asarray)
 
 
 def keras_program(network: str, path: str, backend: str, xla: bool = False) -> KerasProgram:
@@ -72,14 +72,14 @@ def keras_program(network: str, path: str, backend: str, xla: bool = False) -> K
     installed(backend)
     keras = installed("keras")
     options = {"jit_compile": xla} if backend == "tensorflow" else {}
-    return KerasProgram(keras, NETWORKS[network], path, tensor=keras.ops.convert_to_tensor, **options)
+    return KerasProgram(keras, find(network), path, tensor=keras.ops.convert_to_tensor, **options)
 
 
 def torch_program(network: str, path: str, channels_last: bool = False) -> TorchProgram:
     """Return the program for PyTorch in one of its two memory layouts."""
     torch = installed("torch")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    return TorchProgram(torch, NETWORKS[network], path, channels_last)
+    return TorchProgram(torch, find(network), path, channels_last)
 
 
 class TorchProgram:
@@ -208,20 +208,3 @@ def _set(torch: Any, parameters: tuple[Any, ...], values: list[np.ndarray]) -> N
 def _index(y: np.ndarray, network: Network) -> np.ndarray:
     """Return class numbers for one-hot rows, as PyTorch's cross-entropy takes them, and anything else as it is."""
     return y.argmax(axis=1) if network.loss == "categorical_crossentropy" else y
-
-
-class Sgemm:
-    """The matrix product of NumPy's BLAS, with which the share of the peak is measured."""
-
-    size = 2048
-    flops = 2 * size**3
-
-    def __init__(self) -> None:
-        self.a = np.ones((self.size, self.size), np.float32)
-        self.out = np.empty_like(self.a)
-
-    def train(self) -> None:
-        """Multiply once."""
-        np.matmul(self.a, self.a, out=self.out)
-
-    predict = train

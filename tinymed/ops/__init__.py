@@ -79,6 +79,7 @@ from tinymed.ops.divergences import (
     poisson_backward,
 )
 from tinymed.ops.dropout import dropout, dropout_backward
+from tinymed.ops.embedding import embedding, embedding_backward
 from tinymed.ops.focal import (
     binary_focal_crossentropy,
     binary_focal_crossentropy_backward,
@@ -96,6 +97,7 @@ from tinymed.ops.global_pooling import (
     global_max_pool,
     global_max_pool_backward,
 )
+from tinymed.ops.gru import gru, gru_backward
 from tinymed.ops.losses import (
     huber,
     huber_backward,
@@ -110,6 +112,7 @@ from tinymed.ops.losses import (
     mean_squared_logarithmic_error,
     mean_squared_logarithmic_error_backward,
 )
+from tinymed.ops.lstm import lstm, lstm_backward
 from tinymed.ops.margins import (
     categorical_hinge,
     categorical_hinge_backward,
@@ -181,6 +184,7 @@ from tinymed.ops.shaping import (
     zero_padding,
     zero_padding_backward,
 )
+from tinymed.ops.simple_rnn import simple_rnn, simple_rnn_backward
 from tinymed.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinymed.ops.special import erf, erf_backward
 from tinymed.ops.transposed import conv2d_transpose, conv2d_transpose_backward
@@ -245,6 +249,8 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "embedding",
+    "embedding_backward",
     "erf",
     "erf_backward",
     "exponential",
@@ -260,6 +266,8 @@ __all__ = [
     "global_norm",
     "group_norm",
     "group_norm_backward",
+    "gru",
+    "gru_backward",
     "hard_sigmoid",
     "hard_sigmoid_backward",
     "hinge",
@@ -282,6 +290,8 @@ __all__ = [
     "log_cosh_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lstm",
+    "lstm_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",
@@ -331,6 +341,8 @@ __all__ = [
     "sigmoid_focal_crossentropy_backward",
     "silu",
     "silu_backward",
+    "simple_rnn",
+    "simple_rnn_backward",
     "softmax",
     "softmax_backward",
     "softmax_crossentropy",

@@ -90,9 +90,9 @@ def _dispatching(function: Callable[..., Any]) -> OpFunction:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        first: Any = args[0] if args else next(iter(kwargs.values()), None)
+        first: Any = _first_array(args[0] if args else next(iter(kwargs.values()), None))
         body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
-        if any(map(_is_half, args)):
+        if _is_half(first) or any(map(_is_half, args)):
             return _in_single_precision(body, args, kwargs)
         return body(*args, **kwargs)
 
@@ -103,6 +103,11 @@ def _dispatching(function: Callable[..., Any]) -> OpFunction:
     return cast(OpFunction, result)
 
 
+def _first_array(x: Any) -> Any:
+    """Return ``x``, or the first array of a list: the gradients of an operation with several outputs."""
+    return next((item for item in x if item is not None), None) if isinstance(x, list) else x
+
+
 def _is_half(x: Any) -> bool:
     dtype = getattr(x, "dtype", None)
     return getattr(dtype, "itemsize", 0) == 2 and getattr(dtype, "kind", "") == "f"
@@ -110,12 +115,16 @@ def _is_half(x: Any) -> bool:
 
 def _in_single_precision(body: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Run ``body`` on float16 arrays in float32, so that its sums do not overflow, and round only the results."""
-    half = next(x.dtype for x in args if _is_half(x))
+    half = next(x.dtype for x in map(_first_array, args) if _is_half(x))
 
     def wide(x: Any) -> Any:
+        if isinstance(x, list):
+            return [wide(item) for item in x]
         return x.astype("float32") if _is_half(x) else x
 
     def narrow(x: Any) -> Any:
+        if isinstance(x, list):
+            return [narrow(item) for item in x]
         return x.astype(half) if getattr(getattr(x, "dtype", None), "kind", "") == "f" else x
 
     result = body(*map(wide, args), **{name: wide(x) for name, x in kwargs.items()})

@@ -58,3 +58,12 @@ def test_messages():
         metrics.IoU(2, [0, 2])
     with pytest.raises(ValueError, match="need sparse_y_true=False or sparse_y_pred=False"):
         metrics.MeanIoU(3)(np.zeros((2, 4, 4)), np.zeros((2, 4, 4, 3)))
+
+
+def test_a_weight_for_each_sample_counts_for_all_of_its_pixels():
+    y_true, y_pred = np.asarray([[0, 1], [1, 1]]), np.asarray([[0, 1], [0, 0]])
+    first_only = metrics.MeanIoU(num_classes=2)
+    first_only.update_state(y_true, y_pred, sample_weight=[1.0, 0.0])
+    assert first_only.result() == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\) but the labels have shape \(2, 2\)"):
+        metrics.MeanIoU(num_classes=2).update_state(y_true, y_pred, sample_weight=[1.0, 0.0, 1.0])

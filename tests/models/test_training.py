@@ -20,6 +20,14 @@ def classifier(activation="sigmoid", units=1):
     return Sequential([Dense(8, activation="relu", input_shape=(4,)), Dense(units, activation=activation)])
 
 
+def test_a_weighted_metric_beside_the_same_without_weights_has_keras_s_name():
+    x, y = blobs(60)
+    model = classifier()
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy", "mse"])
+    history = model.fit(x, y, sample_weight=np.where(y == 1, 2.0, 0.5), epochs=1, verbose=0).history
+    assert sorted(history) == ["accuracy", "loss", "mse", "weighted_accuracy"]
+
+
 def test_fit_learns_and_reports_keras_keys():
     x, y = blobs()
     model = classifier()
@@ -245,6 +253,7 @@ def test_one_hot_and_sparse_labels_mixed_up():
         ({"optimizer": "adm"}, "unknown optimizer 'adm'; did you mean 'adam'"),
         ({"loss": "binary_crosentropy"}, "did you mean 'binary_crossentropy'"),
         ({"loss": "mse", "metrics": ["acuracy"]}, "unknown metric 'acuracy'; did you mean"),
+        ({"loss": "mse", "metrics": ["crossentropy"]}, "unknown metric 'crossentropy'; did you mean"),
     ],
 )
 def test_unknown_names_get_the_nearest(arguments, message):

@@ -109,6 +109,8 @@ ROWS = [
         for cls in ("MeanAbsoluteError", "MeanSquaredError", "RootMeanSquaredError")
         for shape in ((1,), (3, 2))
     ),
+    row("CosineSimilarity", "normal", "normal", (3,)),
+    row("CosineSimilarity", "normal", "normal", (3, 2), axis=1),
     row("BinaryCrossentropy", "bits", "unit"),
     row("BinaryCrossentropy", "bits", "normal", from_logits=True, label_smoothing=0.1),
     row("CategoricalCrossentropy", "one_hot", "softmax"),

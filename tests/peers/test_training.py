@@ -46,6 +46,7 @@ def p3(library):
         optimizer=library.optimizers.Adam(learning_rate=0.003),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        weighted_metrics=["accuracy", "sparse_categorical_crossentropy"],
     )
     return model
 
@@ -72,6 +73,7 @@ def normalised(library):
         optimizer=library.optimizers.SGD(schedule, momentum=0.9, nesterov=True, clipnorm=1.0),
         loss=library.losses.CategoricalCrossentropy(label_smoothing=0.1),
         metrics=["accuracy", library.metrics.TopKCategoricalAccuracy(2), library.metrics.F1Score(average="macro")],
+        weighted_metrics=[library.metrics.CategoricalAccuracy(), "mse"],
     )
     return model
 
@@ -93,7 +95,7 @@ def two_inputs(library):
         optimizer=library.optimizers.RMSprop(0.002),
         loss=["binary_crossentropy", "mse"],
         loss_weights=[1.0, 0.3],
-        metrics=[["accuracy"], ["mae"]],
+        metrics=[["accuracy", library.metrics.AUC(name="auc")], ["mae", "cosine_similarity"]],
     )
     return model
 

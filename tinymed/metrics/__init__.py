@@ -46,6 +46,7 @@ from tinymed.metrics.fscore import F1Score, FBetaScore
 from tinymed.metrics.regression import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    CosineSimilarity,
     MeanAbsoluteError,
     MeanSquaredError,
     RootMeanSquaredError,
@@ -72,6 +73,7 @@ __all__ = [
     "BinaryIoU",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
+    "CosineSimilarity",
     "F1Score",
     "FBetaScore",
     "FalseNegatives",

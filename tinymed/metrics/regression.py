@@ -78,6 +78,34 @@ class RootMeanSquaredError(Mean):
         return array_namespace(mean := super().compute()).sqrt(mean)
 
 
+def _cosine(y_true: Array, y_pred: Array, axis: int = -1) -> Array:
+    from tinymed import losses
+
+    return -losses.cosine_similarity(y_true, y_pred, axis=axis)
+
+
+class CosineSimilarity(MeanMetricWrapper):
+    r"""The mean cosine of the angle between prediction and target: 1 if they point the same way.
+
+    The loss of the same name is its negative, so that less is better there.
+
+    Arguments:
+        name: Key in the history.
+        dtype: dtype name of the result.
+        axis: The axis of the vectors.
+
+    Example:
+        >>> float(CosineSimilarity()([[0.0, 1.0], [1.0, 0.0]], [[0.0, 2.0], [0.0, 3.0]]))
+        0.5
+    """
+
+    direction = "up"
+
+    def __init__(self, name: str | None = "cosine_similarity", dtype: str | None = None, axis: int = -1) -> None:
+        super().__init__(_cosine, name, dtype, axis=axis)
+        self.axis = axis
+
+
 class _LossMean(MeanMetricWrapper):
     """The mean of a loss function, which is looked up when the metric is made."""
 

@@ -27,7 +27,7 @@ class Scores:
         self._metrics: list[tuple[str, Any, int, bool]] | None = None
         for identifiers, _ in self._given:
             for identifier in (item for items in identifiers for item in items):
-                if identifier not in ("accuracy", "acc", "crossentropy", "ce"):
+                if identifier not in ("accuracy", "acc"):
                     metrics.get(identifier)  # an unknown name is better reported now than at the first batch
 
     def _made(self, ys: Sequence[Array], predictions: Sequence[Array]) -> list[tuple[str, Any, int, bool]]:
@@ -39,7 +39,10 @@ class Scores:
                     for item in items:
                         metric = metrics.for_outputs(item, tuple(y.shape), tuple(p.shape))
                         prefix = f"{self.names[place]}_" if len(self.names) > 1 else ""
-                        name = _unused(prefix + metric.name, taken)
+                        name = prefix + metric.name
+                        if uses_weight and name in taken:
+                            name = f"{prefix}weighted_{metric.name}"
+                        name = _unused(name, taken)
                         self._metrics.append((name, metric, place, uses_weight))
         return self._metrics
 

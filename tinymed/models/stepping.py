@@ -187,7 +187,7 @@ def _check_names(loss: Any, *metric_lists: Any) -> None:
     for item in loss if isinstance(loss, list | tuple) else [] if loss is None or isinstance(loss, dict) else [loss]:
         losses.get(item)
     for item in (m for given in metric_lists if isinstance(given, list | tuple) for m in given):
-        if isinstance(item, str) and item not in ("accuracy", "acc", "crossentropy", "ce"):
+        if isinstance(item, str) and item not in ("accuracy", "acc"):
             metrics.get(item)
 
 

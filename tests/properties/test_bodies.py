@@ -12,9 +12,11 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 
 from tests.properties import strategies
 from tinymed.gradcheck.subject import flat, largest
+from tinymed.kernels.cpu import threads
 from tinymed.ops import REGISTRY, UPDATES, textbook
 
 EXAMPLES = int(os.environ.get("TINYMED_EXAMPLES", "150"))
@@ -111,6 +113,22 @@ def test_running_again_gives_the_same_bits(call):
 
 
 @often
+@given(strategies.calls, st.integers(2, 5))
+def test_any_number_of_threads_gives_the_same_bits(call, count):
+    before = threads.num_threads()
+    try:
+        threads.set_num_threads(1)
+        alone = outcome(call)
+        threads.set_num_threads(count)
+        together = outcome(call)
+    finally:
+        threads.set_num_threads(before)
+    if not isinstance(alone, Exception):
+        for name, value in alone.items():
+            np.testing.assert_array_equal(together[name], value)
+
+
+@often
 @given(strategies.update_calls())
 def test_optimizer_updates_agree_and_work_in_place(call):
     function = UPDATES[call.op]
@@ -128,15 +146,49 @@ def test_optimizer_updates_agree_and_work_in_place(call):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_NUM_THREADS": "1"}], ids=lambda setting: next(iter(setting))
+    "setting", [{"NUMBA_DISABLE_JIT": "1"}, {"TINYMED_NUM_THREADS": "1"}], ids=lambda setting: next(iter(setting))
 )
 def test_the_same_without_compilation_and_with_one_thread(setting):
-    tests = "(agree or updates or bits) and not compilation"
+    tests = "(agree or updates or again) and not compilation"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", tests]
     environment = {**os.environ, **setting, "TINYMED_EXAMPLES": str(min(EXAMPLES, 60))}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stdout[-3000:]
     assert "3 passed" in result.stdout
+
+
+BIG = {
+    "conv2d": ([(9, 33, 30, 8), (3, 3, 8, 16), (16,)], {"padding": "same"}),
+    "conv2d strided": ([(7, 33, 30, 3), (5, 4, 3, 8), (8,)], {"strides": 2}),
+    "conv1d": ([(17, 200, 4), (5, 4, 6), None], {"padding": "causal", "dilation_rate": 2}),
+    "conv3d": ([(3, 10, 12, 11, 2), (3, 3, 3, 2, 4), (4,)], {}),
+    "dense": ([(300, 130), (130, 70), (70,)], {}),
+    "max_pool2d": ([(9, 40, 41, 7)], {"pool_size": 3, "strides": 2, "padding": "same"}),
+    "average_pool2d": ([(9, 40, 41, 7)], {"pool_size": 2}),
+}
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_work_that_is_worth_sharing_gives_the_same_bits_too(name):
+    """Drawn calls are small; these are cut into pieces for several threads."""
+    rng = np.random.default_rng(0)
+    shapes, options = BIG[name]
+    given = [None if s is None else rng.standard_normal(s).astype("float32") for s in shapes]
+    call = strategies.Call(name.split()[0], given, options)
+    with textbook():
+        wanted = outcome(call)
+    before, found = threads.num_threads(), {}
+    try:
+        for count in (1, 2, 3, 7):
+            threads.set_num_threads(count)
+            found[count] = outcome(call)
+    finally:
+        threads.set_num_threads(before)
+    assert_same(found[1], wanted)
+    for count in (2, 3, 7):
+        for key, value in found[1].items():
+            if value is not None:
+                np.testing.assert_array_equal(found[count][key], value)
 
 
 # --- found by these properties -------------------------------------------------------------------------------------

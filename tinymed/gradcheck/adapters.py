@@ -123,6 +123,16 @@ class LayerRunner:
         finally:
             self.state_free, self.seed = False, before
 
+    @contextlib.contextmanager
+    def inferring(self) -> Iterator[None]:
+        """Let forwards be in inference mode inside the block."""
+        before = self.training
+        self.training = False
+        try:
+            yield
+        finally:
+            self.training = before
+
     def draw(self, rng: np.random.Generator, dtype: str) -> Point:
         """Draw inputs and weights: the initial weights and noise, so that zeros and ones hide nothing."""
         drawn = self.case.draw(rng) if self.case.draw is not None else _normal(self.case.input_shape, rng)

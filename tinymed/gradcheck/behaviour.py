@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,20 +92,24 @@ def check_repeatability(subject: Subject, rng: np.random.Generator) -> Iterator[
 
 
 def check_threads(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
-    """Check that one thread and all threads give the same bits."""
+    """Check that any number of threads gives the same bits as one."""
     if not subject.has_kernel or subject.textbook_only or backend.get_backend() != "numpy":
         return
-    import numba
+    from tinymed.kernels.cpu import threads
 
     point = subject.draw(rng, "float32")
-    full = numba.get_num_threads()
-    many = _run(subject, point)
+    before = threads.num_threads()
+    runs = {}
     try:
-        numba.set_num_threads(1)
-        one = _run(subject, point)
+        for count in (1, 2, 5):
+            threads.set_num_threads(count)
+            runs[count] = _run(subject, point)
     finally:
-        numba.set_num_threads(full)
-    yield _identical(subject, "threads", many, one)
+        threads.set_num_threads(before)
+    for count in (2, 5):
+        row = _identical(subject, "threads", runs[1], runs[count])
+        row.tensor = f"{row.tensor}, {count} threads"
+        yield row
 
 
 def _run(subject: Subject, point: Point, seed: int = 5) -> dict[str, list[np.ndarray]]:
@@ -125,7 +128,7 @@ def _identical(subject: Subject, check: str, first: dict, second: dict) -> Row:
 
 
 def check_reuse(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
-    """Check that another call in between, and a second backward, leave a call's gradient as it was."""
+    """Check that other calls in between, inference too, and a second backward leave a call's gradient as it was."""
     point, other = subject.draw(rng, "float64"), subject.draw(rng, "float64")
     y, cache = subject.run(point)
     dy = upstream(y, rng)
@@ -138,6 +141,9 @@ def check_reuse(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
         other = {name: np.concatenate([v, v[:1]]) if _is_input(name) else v for name, v in other.items()}
     y, cache = subject.run(point)
     y_other, cache_other = subject.run(other)
+    if subject.kind == "layer":
+        with subject.owner.inferring():
+            subject.run(other)
     subject.gradients(upstream(y_other, rng), cache_other)
     third = {name: _bits(g) for name, g in subject.gradients(dy, cache).items()}
     row = _identical(subject, "reuse", first, third)
@@ -175,10 +181,9 @@ def check_expectation(subject: Subject, rng: np.random.Generator) -> Iterator[Ro
         return
     runner = subject.owner
     point = subject.draw(rng, "float64")
-    inference = copy.copy(runner)
-    inference.training = False
     device = {name: on_device(value) for name, value in point.items()}
-    wanted = flat(inference.forward(device)[0])
+    with runner.inferring():
+        wanted = flat(runner.forward(device)[0])
     draws = []
     with runner.continuing(0):
         for runner.seed in range(400):

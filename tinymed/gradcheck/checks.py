@@ -71,7 +71,7 @@ MEANING = {
         "The same numbers in give the same bits out, every time. Otherwise no experiment can be repeated."
     ),
     "threads": (
-        "The result must be the same, bit for bit, on one thread and on all. "
+        "The result must be the same, bit for bit, for any number of threads. "
         "A difference means that threads add to the same place in an order that changes."
     ),
     "reuse": (

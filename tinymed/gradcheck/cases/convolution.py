@@ -134,6 +134,13 @@ OP_CASES = [
         options={"groups": 2, "dilation_rate": 2},
         label="groups, dilation",
     ),
+    OpCase("conv2d_relu_max_pool", {"x": (9, 6, 7, 2), "kernel": (3, 2, 2, 3), "bias": (3,)}, label="a line left over"),
+    OpCase(
+        "conv2d_relu_max_pool",
+        {"x": (2, 7, 6, 2), "kernel": (2, 3, 2, 3)},
+        options={"padding": "same", "pool_size": 3, "pool_strides": (1, 2), "pool_padding": "same"},
+        label="windows overlap, no bias",
+    ),
 ]
 
 LAYER_CASES = [

@@ -108,7 +108,7 @@ FAULTS: list[Fault] = [
         "softmax not shifted",
         "The exponentials overflow for large logits.",
         "extremes",
-        "first versions of chainer (#584) and tinynn (PR #7)",
+        "threads of chainer (#584) and tinynn (PR #7)",
         forward=_softmax_unshifted,
     ),
     op_fault(

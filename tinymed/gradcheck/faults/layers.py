@@ -117,7 +117,7 @@ FAULTS: list[Fault] = [
         "stale cache",
         "The layer keeps its last input; another batch before backward spoils the gradient.",
         "reuse",
-        "tinynn, deep-learning-from-scratch (self.ctx, self.x)",
+        "tinynn (self.ctx is set anew by each forward)",
         _stale_dense,
         (5, 4),
     ),

@@ -170,7 +170,7 @@ FAULTS: list[Fault] = [
         "weight decay through the gradient",
         "The decay is added to the gradient, where Adam's scaling undoes most of it.",
         _decay_through_gradient,
-        "Adam with L2 in most engines before AdamW (Loshchilov and Hutter 2019)",
+        "Adam with an L2 penalty, before AdamW (Loshchilov and Hutter 2019)",
     ),
     _optimizer_fault("SGD", "uphill", "The gradient is added instead of subtracted.", _sgd_uphill),
     _optimizer_fault("SGD", "momentum damped", "The gradient enters with 1-μ, as in Adam.", _momentum_damped),

@@ -47,7 +47,7 @@ def parsed(options: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     found = options.parse_args(arguments)
     found.command = shlex.join(["python", "-m", f"benchmarks.{found.name}", *(arguments or sys.argv[1:])])
     found.rounds = found.rounds or (2 if found.quick else found.usual_rounds)
-    found.seconds = 0.1 if found.quick else 0.6
+    found.seconds = 0.1 if found.quick else 0.5
     found.libraries = [name.strip() for name in found.libraries.split(",") if name.strip()]
     if found.out is None and not found.quick:
         found.out = RESULTS

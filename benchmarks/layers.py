@@ -102,6 +102,7 @@ def draw(results: dict[str, Any], path: Any) -> None:
                 color = common.COLORS.get(label, GREY)
                 ax.barh([p + (turn - 1) * 0.27 for p in places], values, 0.25, color=color, label=label)
             ax.set_xscale("log")
+            ax.xaxis.set_major_formatter("{x:g}")
             ax.set_yticks(range(len(results)), list(results) if ax is axes[0] else [""] * len(results))
             ax.invert_yaxis()
             ax.grid(axis="y", visible=False)

@@ -7,14 +7,14 @@ from typing import Any
 
 from benchmarks import common
 from benchmarks.networks import NETWORKS, prepared
-from benchmarks.peers import CONTENDERS
+from benchmarks.peers import taking_part
 
 
 def measure(network: str, options: Any) -> dict[str, Any]:
     """Train some steps in a fresh process for each contender; return losses, and bytes at the peak."""
     found: dict[str, Any] = {"losses": {}, "bytes": {}, "absent": {}}
     with prepared(network) as (path, _):
-        for contender in (c for c in CONTENDERS if common.wanted(c.library, options)):
+        for contender in taking_part(network, options):
             print(f"{contender.label} ...", flush=True)
             with contender.start(network, path, options) as worker:
                 if worker.absent:

@@ -27,6 +27,7 @@ class Contender:
     variant: str
     factory: str
     arguments: tuple[tuple[str, Any], ...] = ()
+    recurrent_only: bool = False
 
     @property
     def label(self) -> str:
@@ -42,12 +43,24 @@ class Contender:
 CONTENDERS = (
     Contender("tinymed", "", "benchmarks.programs:tinymed_program"),
     Contender("TensorFlow", "", "benchmarks.programs:keras_program", (("backend", "tensorflow"),)),
-    Contender("TensorFlow", "XLA", "benchmarks.programs:keras_program", (("backend", "tensorflow"), ("xla", True))),
+    Contender(
+        "TensorFlow",
+        "XLA",
+        "benchmarks.programs:keras_program",
+        (("backend", "tensorflow"), ("xla", True)),
+        recurrent_only=True,
+    ),
     Contender("JAX", "", "benchmarks.programs:keras_program", (("backend", "jax"),)),
     Contender("PyTorch", "channels last", "benchmarks.programs:torch_program", (("channels_last", True),)),
     Contender("PyTorch", "default layout", "benchmarks.programs:torch_program"),
 )
 PEAK = "sgemm"
+
+
+def taking_part(network: str, options: Any) -> list[Contender]:
+    """Return the contenders that the options name and that have a chance on this network."""
+    recurrent = any(kind == "lstm" for kind, *_ in find(network).layers)
+    return [c for c in CONTENDERS if common.wanted(c.library, options) and (recurrent or not c.recurrent_only)]
 
 
 def measure(name: str, options: Any) -> dict[str, Any]:
@@ -60,7 +73,7 @@ def measure(name: str, options: Any) -> dict[str, Any]:
         path, flops = stack.enter_context(prepared(name))
         result["flops"] = dict(zip(ACTIONS, flops, strict=True))
         workers: dict[str, Worker] = {}
-        for contender in (c for c in CONTENDERS if common.wanted(c.library, options)):
+        for contender in taking_part(name, options):
             worker = stack.enter_context(contender.start(name, path, options))
             if worker.absent:
                 result["absent"][contender.label] = worker.absent
@@ -185,7 +198,7 @@ def _bars(ax: Any, rows: dict[str, dict[str, dict]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; the status is 1 if any library's losses disagree."""
-    parser = common.parser("peers", __doc__ or "", rounds=7)
+    parser = common.parser("peers", __doc__ or "", rounds=5)
     parser.add_argument("--networks", help=f"comma-separated, of: {', '.join(NETWORKS)} (default: all; quick: P0, P3)")
     options = common.parsed(parser, arguments)
     names = [n.strip() for n in (options.networks or ("P0,P3" if options.quick else ",".join(NETWORKS))).split(",")]

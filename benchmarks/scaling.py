@@ -94,6 +94,8 @@ def report(results: dict[str, Any]) -> str:
 
 def draw(results: dict[str, Any], path: Any) -> None:
     """Draw time against work, with the line of proportion through the middle point."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     from tinymed.plots.style import BLUE, GREY, figure_with_axes, finished, style
 
     measured = {title: result for title, result in results.items() if "work" in result}
@@ -107,6 +109,10 @@ def draw(results: dict[str, Any], path: Any) -> None:
             line = [result["ms"][middle] * value / work[middle] for value in work]
             ax.loglog(work, line, color=GREY, linestyle="--", linewidth=1, label="in proportion")
             ax.loglog(work, result["ms"], color=BLUE, marker="o", label="measured")
+            for axis, digits in ((ax.xaxis, (1, 2, 4)), (ax.yaxis, (1, 2, 5))):
+                axis.set_major_locator(LogLocator(subs=digits))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
             ax.set_title(f"{title}\nexponent {common.exponent(result['work'], result['ms']):.2f}", fontsize=10)
             ax.set_xlabel("work, relative to the smallest")
             ax.set_ylabel("milliseconds")

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import common
 from benchmarks.networks import prepared
-from benchmarks.peers import CONTENDERS, Contender
+from benchmarks.peers import Contender, taking_part
 
 COLD, WARM = "tinymed, very first run", "tinymed"
 
@@ -31,7 +31,7 @@ def measure(options: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"losses": {}, "seconds": {}, "absent": {}}
     with prepared("P0") as (path, _), tempfile.TemporaryDirectory() as folder:
         contenders: dict[str, Contender] = {}
-        for contender in (c for c in CONTENDERS if common.wanted(c.library, options)):
+        for contender in taking_part("P0", options):
             with contender.start("P0", path, options) as worker:
                 if worker.absent:
                     found["absent"][contender.label] = worker.absent

@@ -63,6 +63,12 @@ def test_a_network_that_cannot_be_built_is_skipped_visibly(tmp_path, monkeypatch
     assert status == 0 and "P3 skipped: no such layer." in page
 
 
+def test_xla_takes_part_on_recurrent_networks_only():
+    options = peers.common.parsed(peers.common.parser("peers", "", 1), ["--threads", "1"])
+    labels = {name: [c.label for c in peers.taking_part(name, options)] for name in ("P0", "P4b tanh 200")}
+    assert set(labels["P4b tanh 200"]) - set(labels["P0"]) == {"TensorFlow XLA"}
+
+
 def test_an_unknown_network_is_refused(capsys):
     with pytest.raises(SystemExit):
         peers.main([*SHORT, "--networks", "P9"])
@@ -103,7 +109,7 @@ def test_memory(tmp_path):
 
 def test_startup_begins_with_an_empty_cache(tmp_path, monkeypatch):
     caches = []
-    monkeypatch.setattr(startup, "CONTENDERS", toys(tinymed=1))
+    monkeypatch.setattr(peers, "CONTENDERS", toys(tinymed=1))
     monkeypatch.setattr(startup, "seconds", lambda *_, NUMBA_CACHE_DIR: caches.append(NUMBA_CACHE_DIR) or 1.0)
     status, found, page = run(startup, tmp_path, "--rounds", "3")
     assert status == 0 and set(found["results"]["seconds"]) == {"tinymed, very first run", "tinymed"}

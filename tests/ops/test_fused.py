@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from tinymed.ops import conv2d, conv2d_backward, conv2d_relu, conv2d_relu_backward, relu, relu_backward, textbook
+from tinymed.ops import (
+    conv2d,
+    conv2d_backward,
+    conv2d_relu,
+    conv2d_relu_backward,
+    conv2d_relu_max_pool,
+    conv2d_relu_max_pool_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    relu,
+    relu_backward,
+    textbook,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -36,3 +48,18 @@ def test_nan_stays_nan():
     y, _ = conv2d_relu(x, np.ones((2, 2, 1, 3), dtype="float32"))
     assert np.isnan(y[0, :2, :2]).all()
     assert (y[0, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "same"}, {"pool_size": 3, "pool_strides": 1}])
+def test_one_operation_is_three(options):
+    rng = np.random.default_rng(0)
+    x, kernel, offset = rng.standard_normal((8, 9, 8, 4)), rng.standard_normal((3, 2, 4, 5)), rng.standard_normal(5)
+    y, cache = conv2d_relu_max_pool(x, kernel, offset, **options)
+    dy = rng.standard_normal(y.shape)
+    got = conv2d_relu_max_pool_backward(dy, cache)
+    with textbook():
+        a, tape = conv2d_relu(x, kernel, offset, padding=options.get("padding", "valid"))
+        expected, pool_tape = max_pool2d(a, options.get("pool_size", 2), options.get("pool_strides"))
+        wanted = conv2d_relu_backward(max_pool2d_backward(dy, pool_tape), tape)
+    for found, right in zip((y, *got), (expected, *wanted), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)

@@ -10,6 +10,7 @@ from tinymed import backend
 from tinymed.backend import Array
 from tinymed.layers.base import Layer, unique_name
 from tinymed.layers.symbolic import SymbolicTensor
+from tinymed.models.fusing import work_at_nodes
 from tinymed.models.order import layers_in_order, nodes_in_order
 from tinymed.models.training import Trainer
 from tinymed.ops.registry import Operation
@@ -58,6 +59,7 @@ class Model(Trainer, Layer):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"two layers are named {twice!r}; names must be unique within a model")
+        self._work = work_at_nodes(self.nodes, self.outputs)
         self.built = True
         self.built_shape = [t.shape for t in self.inputs] if self.takes_list else self.inputs[0].shape
 
@@ -211,10 +213,10 @@ class Model(Trainer, Layer):
         wants_logits = logits if isinstance(logits, list) else [logits] * len(self.outputs)
         bare = {id(t.producer) for t, wanted in zip(self.outputs, wants_logits, strict=True) if wanted}
         tape = []
-        for node in self.nodes:
+        for node, work in zip(self.nodes, self._work, strict=True):
             given = [values[id(tensor)] for tensor in node.inputs]
             extra: dict[str, Any] = {"logits": True} if id(node) in bare else {}
-            y, cache = node.layer.forward(given if node.takes_list else given[0], training=training, **extra)
+            y, cache = work.forward(given if node.takes_list else given[0], training=training, **extra)
             for tensor, value in zip(node.outputs, y if node.gives_list else [y], strict=True):
                 values[id(tensor)] = value
             tape.append(cache)
@@ -249,12 +251,12 @@ class Model(Trainer, Layer):
             if value is not None:
                 arrive(tensor, value)
         grads: dict[str, Array] = {}
-        for node, tape in zip(reversed(self.nodes), reversed(cache), strict=True):
+        for node, work, tape in zip(reversed(self.nodes), reversed(self._work), reversed(cache), strict=True):
             dys = [gradient.get(id(tensor)) for tensor in node.outputs]
             needs_dx = any(id(tensor) in wanted for tensor in node.inputs)
             if all(d is None for d in dys) or not (needs_dx or _learns(node.layer)):
                 continue
-            dx, own = node.layer.backward(dys if node.gives_list else dys[0], tape, input_gradient=needs_dx)
+            dx, own = work.backward(dys if node.gives_list else dys[0], tape, input_gradient=needs_dx)
             if node.layer.trainable:
                 for key, value in own.items():
                     path = f"{node.layer.name}/{key}"

@@ -90,7 +90,12 @@ from tinymed.ops.focal import (
     softmax_focal_crossentropy,
     softmax_focal_crossentropy_backward,
 )
-from tinymed.ops.fused import conv2d_relu, conv2d_relu_backward
+from tinymed.ops.fused import (
+    conv2d_relu,
+    conv2d_relu_backward,
+    conv2d_relu_max_pool,
+    conv2d_relu_max_pool_backward,
+)
 from tinymed.ops.global_pooling import (
     global_average_pool,
     global_average_pool_backward,
@@ -233,6 +238,8 @@ __all__ = [
     "conv2d_backward",
     "conv2d_relu",
     "conv2d_relu_backward",
+    "conv2d_relu_max_pool",
+    "conv2d_relu_max_pool_backward",
     "conv2d_transpose",
     "conv2d_transpose_backward",
     "conv3d",

@@ -1,11 +1,4 @@
-"""Convolution for NumPy arrays: im2col, col2im, and whole convolutions a tile at a time.
-
-A tile is as many windows as fit into a processor's own cache. Its columns are written, multiplied by the kernel and
-given their bias before the next tile begins, so that the columns never travel through main memory. Each thread takes
-its own tiles and multiplies with one BLAS thread. Backward makes the columns again.
-
-All kernels count three axes (D, H, W); signals and images have axes of size 1 in front.
-"""
+"""Convolution for NumPy arrays: im2col, col2im, and whole convolutions a tile at a time (see :mod:`tiles`)."""
 
 from __future__ import annotations
 
@@ -15,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from tinymed.kernels.cpu import buffers, threads
-from tinymed.kernels.cpu.compiling import jit
 from tinymed.kernels.cpu.products import product
+from tinymed.kernels.cpu.tiles import (
+    col2im_rows,
+    convolve_tiles,
+    gradient_chunks,
+    im2col_rows,
+    kernel_gradient_chunks,
+    mask_rows,
+)
 from tinymed.ops.convolution import (
     Size,
     check_shapes,
@@ -27,10 +27,11 @@ from tinymed.ops.convolution import (
     conv3d,
     conv3d_backward,
 )
-from tinymed.ops.fused import conv2d_relu, conv2d_relu_backward
 from tinymed.ops.windows import Padding, Windows, im2col, im2col_backward, plan_windows
 
 _TILE_BYTES = 1 << 19  # of columns: half of a usual second-level cache
+_LINES_BYTES = 1 << 18  # of columns and outputs of a tile that consists of whole lines
+_LINE_BYTES = 1 << 21  # of one line, from which on whole lines no longer make tiles
 _CHUNKS = 16  # partial sums of the kernel's gradient, however many threads there are
 
 
@@ -54,202 +55,6 @@ def geometry(windows: Windows, channels: int) -> tuple[int, ...]:
     ):
         numbers += [neutral] * (3 - len(values)) + list(values)
     return (*numbers, channels)
-
-
-# --- the loops -----------------------------------------------------------------------------------------------------
-
-
-@jit
-def _copy(source: Any, a: int, target: Any, b: int, count: int) -> None:
-    """Copy ``count`` values. Unsigned indices cannot be negative, which lets the compiler use vector instructions."""
-    start, end = np.uint64(a), np.uint64(b)
-    for t in range(np.uint64(count)):
-        target[end + t] = source[start + t]
-
-
-@jit
-def _add(source: Any, a: int, target: Any, b: int, count: int) -> None:
-    start, end = np.uint64(a), np.uint64(b)
-    for t in range(np.uint64(count)):
-        target[end + t] += source[start + t]
-
-
-@jit
-def _clear(target: Any, b: int, count: int) -> None:
-    end = np.uint64(b)
-    for t in range(np.uint64(count)):
-        target[end + t] = 0
-
-
-@jit
-def fill_columns(x: Any, columns: Any, first: int, last: int, shape: tuple[int, ...]) -> None:
-    """Write windows ``first`` to ``last`` of the flat image ``x`` one after the other into the flat ``columns``."""
-    D, H, W, KD, KH, KW, sd, sh, sw, gd, gh, gw, pd, ph, pw, OD, OH, OW, C = shape
-    span = KW * C
-    ow = first % OW
-    oh = first // OW % OH
-    od = first // (OW * OH) % OD
-    n = first // (OW * OH * OD)
-    at = 0
-    for _ in range(last - first):
-        left = ow * sw - pw
-        whole = gw == 1 and left >= 0 and left + KW <= W  # a span without gaps or edges
-        for i in range(KD):
-            d = od * sd - pd + i * gd
-            for j in range(KH):
-                h = oh * sh - ph + j * gh
-                line = ((n * D + d) * H + h) * W
-                if d < 0 or d >= D or h < 0 or h >= H:
-                    _clear(columns, at, span)
-                elif whole:
-                    _copy(x, (line + left) * C, columns, at, span)
-                else:
-                    for k in range(KW):
-                        w = left + k * gw
-                        if w < 0 or w >= W:
-                            _clear(columns, at + k * C, C)
-                        else:
-                            _copy(x, (line + w) * C, columns, at + k * C, C)
-                at += span
-        ow += 1
-        if ow == OW:
-            ow = 0
-            oh += 1
-            if oh == OH:
-                oh = 0
-                od += 1
-                if od == OD:
-                    od = 0
-                    n += 1
-
-
-@jit
-def im2col_rows(first: int, last: int, x: Any, columns: Any, shape: tuple[int, ...]) -> None:
-    """Write windows ``first`` to ``last`` into the same rows of ``columns``."""
-    fill_columns(x, columns[first:last].reshape(-1), first, last, shape)
-
-
-@jit
-def col2im_rows(first: int, last: int, columns: Any, dx: Any, shape: tuple[int, ...]) -> None:
-    """Gather image rows ``first`` to ``last`` (N, D, H counted through): each sums what its windows hold of it."""
-    D, H, W, KD, KH, KW, sd, sh, sw, gd, gh, gw, pd, ph, pw, OD, OH, OW, C = shape
-    span = KW * C
-    size = KD * KH * span
-    for row in range(first, last):
-        h = row % H
-        d = row // H % D
-        n = row // (H * D)
-        start = row * W * C
-        _clear(dx, start, W * C)
-        for i in range(KD):
-            od = d + pd - i * gd
-            if od < 0 or od % sd or od // sd >= OD:
-                continue
-            for j in range(KH):
-                oh = h + ph - j * gh
-                if oh < 0 or oh % sh or oh // sh >= OH:
-                    continue
-                at = ((n * OD + od // sd) * OH + oh // sh) * OW * size + (i * KH + j) * span
-                for ow in range(OW):
-                    left = ow * sw - pw
-                    if gw == 1 and left >= 0 and left + KW <= W:
-                        _add(columns, at, dx, start + left * C, span)
-                    else:
-                        for k in range(KW):
-                            w = left + k * gw
-                            if w >= 0 and w < W:
-                                _add(columns, at + k * C, dx, start + w * C, C)
-                    at += size
-
-
-@jit
-def convolve_tiles(
-    first: int, last: int, x: Any, kernel: Any, bias: Any, relu: bool, y: Any, tile: int, shape: tuple[int, ...]
-) -> None:
-    """Convolve tiles ``first`` to ``last``: columns, matrix product, bias, and ReLU if asked for."""
-    rows, filters = y.shape
-    size = kernel.shape[0]
-    buffer = np.empty(tile * size, x.dtype)
-    for index in range(first, last):
-        a = index * tile
-        b = min(a + tile, rows)
-        fill_columns(x, buffer, a, b, shape)
-        columns = buffer[: (b - a) * size].reshape(b - a, size)
-        out = y[a:b]
-        np.dot(columns, kernel, out)  # (tile, KH*KW*C) @ (KH*KW*C, F)
-        if bias.size and relu:
-            for r in range(b - a):
-                for f in range(filters):
-                    z = out[r, f] + bias[f]
-                    out[r, f] = 0 if z < 0 else z  # NaN stays NaN
-        elif bias.size:
-            for r in range(b - a):
-                for f in range(filters):
-                    out[r, f] += bias[f]
-
-
-@jit
-def kernel_gradient_chunks(
-    first: int,
-    last: int,
-    x: Any,
-    dy: Any,
-    y: Any,
-    dkernels: Any,
-    dbiases: Any,
-    tile: int,
-    tiles_per_chunk: int,
-    shape: tuple[int, ...],
-) -> None:
-    """Sum the kernel's and the bias's gradient over chunks ``first`` to ``last`` of the tiles.
-
-    If there is a ``y``, it came out of a ReLU: dy counts only where y is positive.
-    """
-    rows, filters = dy.shape
-    size = dkernels.shape[1]
-    buffer = np.empty(tile * size, x.dtype)
-    masked = np.empty((tile, filters), x.dtype)
-    product = np.empty((size, filters), x.dtype)
-    for chunk in range(first, last):
-        dkernel = dkernels[chunk]
-        dbias = dbiases[chunk]
-        dkernel[:] = 0
-        dbias[:] = 0
-        for index in range(chunk * tiles_per_chunk, (chunk + 1) * tiles_per_chunk):
-            a = index * tile
-            b = min(a + tile, rows)
-            if a >= b:
-                break
-            fill_columns(x, buffer, a, b, shape)
-            columns = buffer[: (b - a) * size].reshape(b - a, size)
-            dz = dy[a:b]
-            if y.size:
-                dz = masked[: b - a]
-                _mask(dy[a:b], y[a:b], dz)
-            np.dot(columns.T, dz, product)  # (KH*KW*C, tile) @ (tile, F)
-            for r in range(size):
-                for f in range(filters):
-                    dkernel[r, f] += product[r, f]
-            for r in range(b - a):
-                for f in range(filters):
-                    dbias[f] += dz[r, f]
-
-
-@jit
-def _mask(dy: Any, y: Any, dz: Any) -> None:
-    """Write ``dy * (y > 0)``, row by row."""
-    rows, filters = dy.shape
-    one = dy.dtype.type(1)
-    zero = dy.dtype.type(0)
-    for r in range(rows):
-        for f in range(filters):
-            dz[r, f] = dy[r, f] * (one if y[r, f] > 0 else zero)
-
-
-@jit
-def mask_rows(first: int, last: int, dy: Any, y: Any, dz: Any) -> None:
-    """Write rows ``first`` to ``last`` of ``dy * (y > 0)``."""
-    _mask(dy[first:last], y[first:last], dz[first:last])
 
 
 # --- the operations ------------------------------------------------------------------------------------------------
@@ -284,7 +89,7 @@ def _im2col_backward(dy: np.ndarray, cache: Windows) -> np.ndarray:
     return dx
 
 
-def _forward(
+def forward_pass(
     textbook: Any,
     x: np.ndarray,
     kernel: np.ndarray,
@@ -295,6 +100,7 @@ def _forward(
     groups: int,
     relu: bool = False,
 ) -> tuple[np.ndarray, tuple]:
+    """Convolve, with ReLU if asked for, or leave it to ``textbook``; return y and the textbook's cache."""
     if groups != 1 or not supported(x, kernel, bias):
         return textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
@@ -309,10 +115,79 @@ def _backward(
     if groups != 1 or not supported(x, kernel, dy):
         return textbook(dy, cache, input_gradient)
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
-    dy = np.ascontiguousarray(dy)
-    dkernel, dbias = _kernel_gradient(x, dy, None, kernel.shape, windows)
-    dx = _input_gradient(dy, kernel, windows) if input_gradient else None
+    dx, dkernel, dbias = gradients(x, kernel, dy, None, windows, input_gradient)
     return dx, dkernel, dbias if has_bias else None
+
+
+def gradients(
+    x: np.ndarray, kernel: np.ndarray, dy: np.ndarray, y: np.ndarray | None, windows: Windows, input_gradient: bool
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Return dx, dkernel, dbias; if ``y`` is given, it came out of a ReLU behind the convolution."""
+    dy = np.ascontiguousarray(dy)
+    if not input_gradient:  # dy is needed once: it is masked tile by tile
+        return None, *_kernel_gradient(x, dy, y, kernel.shape, windows)
+    if lines_fit(x, kernel, windows):
+        return gradients_in_one_pass(x, kernel, dy, y, None, windows)
+    dz = dy
+    if y is not None:
+        dz = buffers.empty(dy.shape, dy.dtype)
+        rows = (-1, dy.shape[-1])
+        threads.run(mask_rows, math.prod(dy.shape[:-1]), dy.reshape(rows), y.reshape(rows), dz.reshape(rows))
+    return _input_gradient(dz, kernel, windows), *_kernel_gradient(x, dz, None, kernel.shape, windows)
+
+
+def lines_fit(x: np.ndarray, kernel: np.ndarray, windows: Windows, lines: int = 1) -> bool:
+    """Tell whether each thread can take whole images, tile by tile of so many lines or more."""
+    return x.shape[0] >= _CHUNKS // 2 and lines * windows.counts[-1] * _window_bytes(kernel) <= _LINE_BYTES
+
+
+def lines_per_tile(kernel: np.ndarray, width: int, lines: int) -> int:
+    """Return how many of an image's ``lines``, each with ``width`` windows, make a tile."""
+    return min(max(_LINES_BYTES // (width * _window_bytes(kernel)), 1), lines)
+
+
+def _window_bytes(kernel: np.ndarray) -> int:
+    """Return the bytes of a window's columns and of its outputs."""
+    size, filters = math.prod(kernel.shape[:-1]), kernel.shape[-1]
+    return (size + filters) * kernel.itemsize
+
+
+def gradients_in_one_pass(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    dy: np.ndarray,
+    y: np.ndarray | None,
+    winner: np.ndarray | None,
+    windows: Windows,
+    input_gradient: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Return dx, dkernel, dbias from whole images; for ``y`` and ``winner`` see :func:`gradient_chunks`."""
+    images, filters = x.shape[0], kernel.shape[-1]
+    size = kernel.size // filters
+    fold = 1 if winner is None else 2
+    per_chunk = -(-images // _CHUNKS)
+    chunks = -(-images // per_chunk)
+    dx = buffers.empty(x.shape if input_gradient else (0,), x.dtype)
+    dkernels = buffers.empty((chunks, size, filters), x.dtype)
+    dbiases = np.empty((chunks, filters), x.dtype)
+    lines = math.prod(windows.counts[:-1]) // fold
+    with threads.one_blas_thread():
+        threads.run(
+            gradient_chunks,
+            chunks,
+            _flat(x),
+            np.ascontiguousarray(kernel.reshape(size, filters).T),
+            _rows(dy),
+            np.empty((0, filters), x.dtype) if y is None else _rows(y),
+            np.empty((0, filters), np.uint8) if winner is None else _rows(winner),
+            dx.reshape(-1),
+            dkernels,
+            dbiases,
+            per_chunk,
+            lines_per_tile(kernel, fold * windows.counts[-1], lines),
+            geometry(windows, x.shape[-1]),
+        )
+    return dx if input_gradient else None, dkernels.sum(axis=0).reshape(kernel.shape), dbiases.sum(axis=0)
 
 
 def _convolve(
@@ -386,45 +261,13 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(-1)
 
 
+def _rows(a: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
 def _tile(size: int, itemsize: int, rows: int) -> int:
     """Return how many windows make a tile: columns of half a cache, and at least 64 windows for BLAS to work on."""
     return min(max(_TILE_BYTES // (size * itemsize) // 16 * 16, 64), max(rows, 1))
-
-
-@conv2d_relu.register(np.ndarray)
-def _conv2d_relu(
-    x: np.ndarray,
-    kernel: np.ndarray,
-    bias: np.ndarray | None = None,
-    strides: Size = 1,
-    padding: Padding = "valid",
-    dilation_rate: Size = 1,
-    groups: int = 1,
-) -> tuple[np.ndarray, tuple]:
-    check_shapes(x, kernel, groups, axes=2)
-    if groups != 1 or not supported(x, kernel, bias):
-        return conv2d_relu.textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
-    y, cache = _forward(None, x, kernel, bias, strides, padding, dilation_rate, groups, relu=True)
-    return y, (cache, y)
-
-
-@conv2d_relu_backward.register(np.ndarray)
-def _conv2d_relu_backward(
-    dy: np.ndarray, cache: tuple, input_gradient: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    (x, kernel, has_bias, strides, padding, dilation_rate, groups), y = cache
-    if groups != 1 or not supported(x, kernel, dy, y):
-        return conv2d_relu_backward.textbook(dy, cache, input_gradient)
-    windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
-    dy = np.ascontiguousarray(dy)
-    if not input_gradient:  # dy is needed once: it is masked tile by tile
-        dkernel, dbias = _kernel_gradient(x, dy, y, kernel.shape, windows)
-        return None, dkernel, dbias if has_bias else None
-    dz = buffers.empty(dy.shape, dy.dtype)
-    rows = (-1, dy.shape[-1])
-    threads.run(mask_rows, math.prod(dy.shape[:-1]), dy.reshape(rows), y.reshape(rows), dz.reshape(rows))
-    dkernel, dbias = _kernel_gradient(x, dz, None, kernel.shape, windows)
-    return _input_gradient(dz, kernel, windows), dkernel, dbias if has_bias else None
 
 
 def _register(forward: Any, backward: Any, axes: int) -> None:
@@ -441,7 +284,7 @@ def _register(forward: Any, backward: Any, axes: int) -> None:
         groups: int = 1,
     ) -> tuple[np.ndarray, tuple]:
         check_shapes(x, kernel, groups, axes)
-        return _forward(forward.textbook, x, kernel, bias, strides, padding, dilation_rate, groups)
+        return forward_pass(forward.textbook, x, kernel, bias, strides, padding, dilation_rate, groups)
 
     @backward.register(np.ndarray)
     def convolution_backward(

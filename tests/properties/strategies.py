@@ -99,7 +99,13 @@ def convolution_calls(draw, axes=None, weights=None):
 @st.composite
 def fused_calls(draw):
     call = draw(convolution_calls(2))
-    return Call("conv2d_relu", call.arrays, call.options, call.seed)
+    if draw(st.booleans()):
+        return Call("conv2d_relu", call.arrays, call.options, call.seed)
+    pooling = draw(pooling_calls(2)).options
+    options = {
+        "pool_size": pooling["pool_size"], "pool_strides": pooling["strides"], "pool_padding": pooling["padding"]
+    }  # fmt: skip
+    return Call("conv2d_relu_max_pool", call.arrays, call.options | options, call.seed)
 
 
 @st.composite
@@ -112,8 +118,8 @@ def im2col_calls(draw):
 
 
 @st.composite
-def pooling_calls(draw):
-    kind, axes = draw(st.sampled_from(["max", "average"])), draw(st.integers(1, 3))
+def pooling_calls(draw, axes=None):
+    kind, axes = draw(st.sampled_from(["max", "average"])), axes or draw(st.integers(1, 3))
     space = [draw(st.integers(1, {1: 10, 2: 8, 3: 5}[axes])) for _ in range(axes)]
     x = draw(arrays((draw(st.integers(0, 3)), *space, draw(sizes)), draw(dtypes)))
     options = {

@@ -139,6 +139,7 @@ FAULTS: list[Fault] = [
         "mutation",
         "deep-learning-from-scratch (Relu.backward)",
         backward=_relu_in_place,
+        cases=[OpCase("relu", {"x": (3, 4)})],
     ),
     op_fault(
         "relu",

@@ -25,6 +25,11 @@ def example(case):
 # --- every layer that there is -------------------------------------------------------------------------------------
 
 
+def outputs(y):
+    """Return a layer's outputs (or their shapes) as a list."""
+    return y if isinstance(y, list) else [y]
+
+
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_each_layer_survives_its_configuration(case):
     layer = case.make()
@@ -35,7 +40,7 @@ def test_each_layer_survives_its_configuration(case):
     layer(x), again(x)
     assert list(again.params) == list(layer.params) and list(again.state) == list(layer.state)
     again.set_weights(layer.get_weights())
-    for a, b in zip(np.atleast_1d(layer(x)), np.atleast_1d(again(x)), strict=True):
+    for a, b in zip(outputs(layer(x)), outputs(again(x)), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -43,18 +48,20 @@ def test_each_layer_survives_its_configuration(case):
 def test_each_layer_keeps_its_promises(case):
     layer, x = case.make(), example(case)
     y, cache = layer.forward(x, training=True)
-    assert y.dtype == np.float32
+    assert {part.dtype.name for part in outputs(y)} == {"float32"}
     shape = [(None, *s[1:]) for s in case.input_shape] if isinstance(case.input_shape, list) else (
         None, *case.input_shape[1:]
     )  # fmt: skip
     announced = layer.compute_output_shape(shape)
-    assert len(announced) == y.ndim and all(a in (None, b) for a, b in zip(announced, y.shape, strict=True))
+    for promise, part in zip(outputs(announced), outputs(y), strict=True):
+        assert len(promise) == part.ndim and all(a in (None, b) for a, b in zip(promise, part.shape, strict=True))
     assert layer.flops(shape) >= 0
     assert layer.count_params() == sum(w.size for w in layer.get_weights())
-    _, grads = layer.backward(np.ones_like(y), cache)
+    dy = [np.ones_like(part) for part in y] if isinstance(y, list) else np.ones_like(y)
+    _, grads = layer.backward(dy, cache)
     assert set(grads) == set(layer.params)
     if layer.params:
-        assert set(layer.backward(np.ones_like(y), cache, input_gradient=False)[1]) == set(layer.params)
+        assert set(layer.backward(dy, cache, input_gradient=False)[1]) == set(layer.params)
     for name, gradient in grads.items():
         assert gradient.shape == layer.params[name].shape
 

@@ -198,7 +198,33 @@ NOISE = [
     row("GaussianNoise", IMAGE, stddev=0.5),
 ]
 
-ROWS = [*DENSE, *CONVOLUTION, *POOLING, *SHAPING, *MERGING, *NORMALIZATION, *ACTIVATION, *NOISE]
+RECURRENT = [
+    *(
+        row(cls, SEQUENCE, **{"units": 4} | options)
+        for cls in ("SimpleRNN", "LSTM", "GRU")
+        for options in (
+            {},
+            {"return_sequences": True},
+            {"go_backwards": True, "return_sequences": True},
+            {"use_bias": False, "activation": "relu"},
+            {"activation": "softsign"},
+        )
+    ),
+    row("SimpleRNN", (1, 1, 1), units=1),
+    row("LSTM", SEQUENCE, units=4, recurrent_activation="hard_sigmoid", unit_forget_bias=False),
+    row("LSTM", (1, 1, 3), units=2, return_sequences=True),
+    row("GRU", SEQUENCE, units=4, reset_after=False, return_sequences=True),
+    row("GRU", SEQUENCE, units=4, reset_after=False, use_bias=False),
+    row("GRU", SEQUENCE, units=4, recurrent_activation="relu"),
+    row("Masking", SEQUENCE),
+    row("Masking", SEQUENCE, mask_value=-1.0),
+    row("Embedding", (4, 6), integers=7, input_dim=7, output_dim=3),
+    row("Embedding", (4,), integers=7, input_dim=7, output_dim=1, mask_zero=True),
+]
+
+ROWS = [*DENSE, *CONVOLUTION, *POOLING, *SHAPING, *MERGING, *NORMALIZATION, *ACTIVATION, *NOISE, *RECURRENT]
 
 # Public names that have no layer of Keras's to be compared with.
-WITHOUT_PEER = {"Layer": "the base class", "Input": "a function", "InputLayer": "computes nothing"}
+WITHOUT_PEER = {"Layer": "the base class", "Input": "a function", "InputLayer": "computes nothing"} | dict.fromkeys(
+    ("Bidirectional", "GRUCell", "LSTMCell", "SimpleRNNCell", "TimeDistributed"), "compared in test_recurrent.py"
+)

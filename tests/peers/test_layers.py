@@ -18,7 +18,7 @@ CLASSES = sorted({name.cls for name in ROWS})
 LEFT_OUT = {
     "activity_regularizer", "kernel_constraint", "bias_constraint", "beta_constraint", "gamma_constraint",
     "embeddings_constraint", "recurrent_constraint", "alpha_constraint", "lora_rank", "lora_alpha",
-    "quantization_config", "autocast", "synchronized", "renorm", "renorm_clipping", "renorm_momentum",
+    "quantization_config", "weights", "autocast", "synchronized", "renorm", "renorm_clipping", "renorm_momentum",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from tinymed.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from tinymed.layers.base import Layer
+from tinymed.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from tinymed.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -13,6 +14,8 @@ from tinymed.layers.convolution import (
     Convolution3D,
 )
 from tinymed.layers.core import Dense
+from tinymed.layers.embedding import Embedding
+from tinymed.layers.masking import Masking
 from tinymed.layers.merging import (
     Add,
     Average,
@@ -56,6 +59,7 @@ from tinymed.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from tinymed.layers.recurrent import GRU, LSTM, SimpleRNN
 from tinymed.layers.regularization import (
     Dropout,
     GaussianDropout,
@@ -77,9 +81,12 @@ from tinymed.layers.resizing import (
 )
 from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
+from tinymed.layers.wrappers import Bidirectional, TimeDistributed
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "Average",
@@ -90,6 +97,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -104,7 +112,9 @@ __all__ = [
     "Cropping3D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -122,9 +132,11 @@ __all__ = [
     "GroupNormalization",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -139,11 +151,14 @@ __all__ = [
     "ReLU",
     "RepeatVector",
     "Reshape",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "Subtract",
+    "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",

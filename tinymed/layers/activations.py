@@ -24,6 +24,8 @@ class Activation(Layer):
         D3 §4.2; D4 §3.1.3 with ``"softmax"``.
     """
 
+    supports_masking = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.pair(activation)
@@ -51,6 +53,8 @@ class Softmax(Layer):
     Source:
         D4 §3.1.3.
     """
+
+    supports_masking = True
 
     def __init__(self, axis: int | list[int] | tuple[int, ...] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -84,6 +88,8 @@ class ReLU(Layer):
     Source:
         D3 §4.2.
     """
+
+    supports_masking = True
 
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
@@ -124,6 +130,8 @@ class LeakyReLU(Layer):
         Maas, Hannun and Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013.
     """
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
@@ -155,6 +163,8 @@ class ELU(Layer):
         Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs, 2015.
     """
 
+    supports_masking = True
+
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
@@ -185,6 +195,8 @@ class PReLU(Layer):
     Source:
         He, Zhang, Ren and Sun, Delving Deep into Rectifiers, 2015.
     """
+
+    supports_masking = True
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -58,6 +59,12 @@ class Layer(Configurable):
     axes: tuple[str, ...] = ()
     """Symbols of the input's axes, such as ``("N", "H", "W", "C")``; ``("N", "...", "D")`` for any rank from two."""
 
+    supports_masking: bool = False
+    """Whether the mask of a sequence's steps passes through; at other layers it ends."""
+
+    uses_mask: bool = False
+    """Whether ``forward`` takes ``mask=``: which steps of the input count, (N, T)."""
+
     def __init__(
         self,
         *,
@@ -100,6 +107,19 @@ class Layer(Configurable):
         ``input_gradient=False`` permits a layer with weights to return None for dx where nobody needs it.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return which steps of the output count, from what is known of the input's; None if all do.
+
+        As in Keras the mask passes on unchanged, or ends with a warning where a layer does not support masking.
+        """
+        if mask is not None and not self.supports_masking:
+            warnings.warn(
+                f"{self.name} does not pass masks on: the layers behind it take padded steps for real ones",
+                UserWarning,
+                stacklevel=2,
+            )
+        return mask if self.supports_masking else None
 
     def flops(self, input_shape: Any) -> int:
         """Return the floating-point operations of one forward on one sample; one per output value by default."""

@@ -32,6 +32,8 @@ class Dense(Layer):
         D1 §3.1.3, D2 §3.3; D4 §3.1.3 with ``activation="softmax"``.
     """
 
+    supports_masking = True
+
     axes = ("N", "...", "D")
 
     def __init__(

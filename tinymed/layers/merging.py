@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from tinymed.backend import Array
+from tinymed.backend import Array, array_namespace, device_of
 from tinymed.layers.base import Layer, Shape
 from tinymed.ops import merging
 from tinymed.ops.merging import broadcast_sizes
@@ -14,6 +14,8 @@ from tinymed.ops.registry import REGISTRY
 
 class _Merge(Layer):
     """Base of the layers whose inputs broadcast to each other."""
+
+    supports_masking = True
 
     operation: ClassVar[str]
     inputs_at_most: ClassVar[int | None] = None
@@ -41,6 +43,10 @@ class _Merge(Layer):
                 )
             )
         return known.pop() if known else None if None in sizes else 1
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return where any of the inputs counts; None unless all have a mask."""
+        return _any_of(mask)
 
     def forward(self, x: Sequence[Array], training: bool = False) -> tuple[Array, Any]:
         """Return the inputs made one."""
@@ -123,6 +129,8 @@ class Concatenate(Layer):
         D0 §6: a segmentation network joins the encoder's features to the decoder's this way.
     """
 
+    supports_masking = True
+
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(axis, int):
@@ -156,6 +164,20 @@ class Concatenate(Layer):
             output.append(known[0] if known else None)
         return tuple(output)
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return the masks one after another (joined in time), or where any input counts (joined in features)."""
+        if mask is None:
+            return None
+        xp = array_namespace(*mask)
+        known = next(m for m in mask if m is not None)
+        masks = [
+            xp.ones(v.shape[:2], dtype=xp.bool, device=device_of(known)) if m is None else m
+            for v, m in zip(x, mask, strict=True)
+        ]
+        if self.axis % x[0].ndim == 1:
+            return xp.concat(masks, axis=1)
+        return _any_of(masks)
+
     def forward(self, x: Sequence[Array], training: bool = False) -> tuple[Array, Any]:
         """Return the inputs put together."""
         self.prepare(x)
@@ -168,6 +190,16 @@ class Concatenate(Layer):
     def flops(self, input_shape: Any) -> int:
         """Return 0: nothing is computed."""
         return 0
+
+
+def _any_of(masks: Any) -> Array | None:
+    """Return where any of several masks is True; None unless all are known."""
+    if masks is None or any(mask is None for mask in masks):
+        return None
+    found = masks[0]
+    for mask in masks[1:]:
+        found = found | mask
+    return found
 
 
 def _list_of_shapes(layer: Layer, shapes: Any, at_most: int | None) -> list[Shape]:

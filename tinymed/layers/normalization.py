@@ -23,6 +23,8 @@ from tinymed.ops.normalization import (
 class _Normalization(Layer):
     """What the three have in common: a scale ``gamma`` and a shift ``beta`` over some axes of the input."""
 
+    supports_masking = True
+
     def __init__(
         self,
         axis: Any,

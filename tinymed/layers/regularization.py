@@ -21,6 +21,8 @@ class _Random(Layer):
     Set it back to draw the same numbers again.
     """
 
+    supports_masking = True
+
     def __init__(self, seed: int | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed

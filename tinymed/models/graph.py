@@ -9,7 +9,7 @@ import numpy as np
 from tinymed import backend
 from tinymed.backend import Array
 from tinymed.layers.base import Layer, unique_name
-from tinymed.layers.symbolic import SymbolicTensor
+from tinymed.layers.symbolic import Node, SymbolicTensor
 from tinymed.models.fusing import work_at_nodes
 from tinymed.models.order import layers_in_order, nodes_in_order
 from tinymed.models.training import Trainer
@@ -19,6 +19,19 @@ from tinymed.ops.registry import Operation
 def as_list(x: Any) -> list:
     """Return ``x`` as a list: a list or tuple as it is, anything else as the only element."""
     return list(x) if isinstance(x, list | tuple) else [x]
+
+
+class Tape(list[Any]):
+    """What backward needs from one forward: a cache for each node, in order.
+
+    Arguments:
+        caches: The caches.
+        masks: For each output of the model, which of its steps count; None where all do.
+    """
+
+    def __init__(self, caches: list[Any], masks: list[Array | None]) -> None:
+        super().__init__(caches)
+        self.masks = masks
 
 
 class Model(Trainer, Layer):
@@ -42,6 +55,8 @@ class Model(Trainer, Layer):
         params: Weights of the trainable layers, keyed ``"layer_name/kernel"``; arrays of the layers, not copies.
         state: All other weights, keyed alike.
     """
+
+    uses_mask = True
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or unique_name("functional"), **kwargs)
@@ -196,13 +211,16 @@ class Model(Trainer, Layer):
                     "the model was built for samples of another size; resize the data, or build the model for it"
                 )
 
-    def forward(self, x: Any, training: bool = False, logits: bool | list[bool] = False) -> tuple[Any, list]:
+    def forward(
+        self, x: Any, training: bool = False, logits: bool | list[bool] = False, mask: Any = None
+    ) -> tuple[Any, Tape]:
         """Run the layers in order.
 
         Arguments:
             x: An array, or a list of arrays for a model of several inputs.
             training: Whether dropout drops and batch normalisation uses the batch's statistics.
             logits: Leave out the activation of the last layer (for each output, if a list).
+            mask: Which steps of the input count, (N, T) (a list for several inputs), for a model within a model.
 
         Returns:
             The outputs, and the tape: one cache for each node, in order.
@@ -212,15 +230,23 @@ class Model(Trainer, Layer):
         values = {id(tensor): value for tensor, value in zip(self.inputs, xs, strict=True)}
         wants_logits = logits if isinstance(logits, list) else [logits] * len(self.outputs)
         bare = {id(t.producer) for t, wanted in zip(self.outputs, wants_logits, strict=True) if wanted}
-        tape = []
+        masks = dict(zip(map(id, self.inputs), as_list(mask), strict=False))
+        caches = []
         for node, work in zip(self.nodes, self._work, strict=True):
-            given = [values[id(tensor)] for tensor in node.inputs]
+            inputs = [values[id(tensor)] for tensor in node.inputs]
+            given = inputs if node.takes_list else inputs[0]
             extra: dict[str, Any] = {"logits": True} if id(node) in bare else {}
-            y, cache = work.forward(given if node.takes_list else given[0], training=training, **extra)
+            seen = _masks_of(node, masks)
+            if seen is not None and node.layer.uses_mask:
+                extra["mask"] = seen
+            y, cache = work.forward(given, training=training, **extra)
             for tensor, value in zip(node.outputs, y if node.gives_list else [y], strict=True):
                 values[id(tensor)] = value
-            tape.append(cache)
+            passed_on = cache.masks if isinstance(cache, Tape) else as_list(node.layer.compute_mask(given, seen))
+            masks.update(zip(map(id, node.outputs), passed_on, strict=False))
+            caches.append(cache)
         found = [values[id(tensor)] for tensor in self.outputs]
+        tape = Tape(caches, [masks.get(id(tensor)) for tensor in self.outputs])
         return (found if self.gives_list else found[0]), tape
 
     def _converted(self, x: Array, tensor: SymbolicTensor) -> Array:
@@ -313,6 +339,14 @@ class Model(Trainer, Layer):
         from tinymed.models.summary import summary_text
 
         print_fn(summary_text(self))
+
+
+def _masks_of(node: Node, masks: dict[int, Any]) -> Any:
+    """Return the mask of a node's input, or a list of them as its layer takes inputs; None if there is none."""
+    found = [masks.get(id(tensor)) for tensor in node.inputs]
+    if all(mask is None for mask in found):
+        return None
+    return found if node.takes_list else found[0]
 
 
 def _learns(layer: Layer) -> bool:

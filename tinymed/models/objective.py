@@ -68,18 +68,24 @@ class Objective:
                 item.check_targets(y, shape)
 
     def forward(
-        self, ys: Sequence[Array], outputs: Sequence[Array], weights: Sequence[Array | None]
+        self,
+        ys: Sequence[Array],
+        outputs: Sequence[Array],
+        weights: Sequence[Array | None],
+        masks: Sequence[Array | None] | None = None,
     ) -> tuple[Array, list[Array | None], list]:
-        """Return the total, each output's own loss, and the caches."""
+        """Return the total, each output's own loss, and the caches; steps that the masks leave out do not count."""
         total: Array | None = None
         parts: list[Array | None] = []
         caches: list[Any] = []
-        for y, output, weight, item, factor in zip(ys, outputs, weights, self._on_outputs, self.weights, strict=True):
+        masks = masks if masks is not None else [None] * len(outputs)
+        columns = (ys, outputs, weights, masks, self._on_outputs, self.weights)
+        for y, output, weight, mask, item, factor in zip(*columns, strict=True):
             if item is None:
                 parts.append(None)
                 caches.append(None)
                 continue
-            value, cache = item.forward(y, output, sample_weight=weight)
+            value, cache = item.forward(y, output, sample_weight=weight, **({} if mask is None else {"mask": mask}))
             parts.append(value)
             caches.append(cache)
             weighted = value if factor == 1.0 else value * factor

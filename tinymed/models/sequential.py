@@ -7,7 +7,7 @@ from typing import Any
 
 from tinymed.layers.base import Layer, unique_name
 from tinymed.layers.symbolic import Input, InputLayer, SymbolicTensor, add_node
-from tinymed.models.graph import Model
+from tinymed.models.graph import Model, Tape
 
 
 class Sequential(Model):
@@ -97,7 +97,9 @@ class Sequential(Model):
         if self.built:
             super().check_shape(shape)
 
-    def forward(self, x: Any, training: bool = False, logits: bool | list[bool] = False) -> tuple[Any, list]:
+    def forward(
+        self, x: Any, training: bool = False, logits: bool | list[bool] = False, mask: Any = None
+    ) -> tuple[Any, Tape]:
         """Run the layers in order; wires the network first if these are the first data."""
         self.build_once(tuple(x.shape))
-        return super().forward(x, training=training, logits=logits)
+        return super().forward(x, training=training, logits=logits, mask=mask)

@@ -155,7 +155,7 @@ class Stepper:
         objective, scores = self._ready()
         outputs, tape = self.forward(self._packed(xs), training=True, logits=objective.fused)
         outputs = outputs if self.gives_list else [outputs]
-        loss, parts, caches = objective.forward(ys, outputs, weights)
+        loss, parts, caches = objective.forward(ys, outputs, weights, tape.masks)
         dys = objective.backward(caches)
         _, grads = self.backward(dys if self.gives_list else dys[0], tape, input_gradient=False)
         penalty, penalty_grads = self.penalty()
@@ -169,9 +169,9 @@ class Stepper:
     def test_step(self, xs: Sequence[Array], ys: Sequence[Array], weights: Sequence[Array | None]) -> None:
         """Take the losses and metrics of one batch in; change nothing."""
         objective, scores = self._ready()
-        outputs, _ = self.forward(self._packed(xs), training=False, logits=objective.fused)
+        outputs, tape = self.forward(self._packed(xs), training=False, logits=objective.fused)
         outputs = outputs if self.gives_list else [outputs]
-        loss, parts, _ = objective.forward(ys, outputs, weights)
+        loss, parts, _ = objective.forward(ys, outputs, weights, tape.masks)
         penalty, _ = self.penalty()
         loss = loss if penalty is None else loss + penalty
         scores.update(loss, parts, ys, objective.predictions(outputs), weights)

@@ -104,11 +104,16 @@ def _kept_bytes(model: Model) -> list[int]:
     zeros = [backend.asarray(np.zeros((1, *t.shape[1:]), dtype=t.dtype)) for t in model.inputs]
     state_before = {path: value for path, value in model.state.items()}
     counters = [(layer, layer.calls) for layer in model.layers if hasattr(layer, "calls")]
+    memories = [(layer, layer.states) for layer in model.layers if hasattr(layer, "states")]
+    for layer, _ in memories:
+        layer.states = None
     with np.errstate(all="ignore"):
         _, tape = model.forward(zeros if model.takes_list else zeros[0], training=True)
     _restore(model, state_before)
     for layer, calls in counters:
         layer.calls = calls
+    for layer, states in memories:
+        layer.states = states
     seen = {id(array) for array in (*zeros, *model.params.values(), *model.state.values())}
     return [sum(_new_bytes(item, seen) for item in _arrays(cache)) for cache in tape]
 

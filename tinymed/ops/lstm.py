@@ -40,7 +40,7 @@ def lstm(
         $dz^o_t = dh_t \odot \phi(c_t) \odot \sigma'(z^o_t), \quad dz^i_t = dc_t \odot g_t \odot \sigma'(z^i_t), \quad
         dz^f_t = dc_t \odot c_{t-1} \odot \sigma'(z^f_t), \quad dz^g_t = dc_t \odot i_t \odot \phi'(z^g_t)$;
 
-        $dc_{t-1} = dc_t \odot f_t, \quad dh_{t-1} = dz_t R^T$; where step $t$ is left out, $dc_t$ and $dh_t$ pass as they are;
+        $dc_{t-1} = dc_t \odot f_t, \quad dh_{t-1} = dz_t R^T$ (where step $t$ is left out, both pass as they are);
 
         and over all steps at once $dW = \sum_t x_t^T dz_t, \quad dR = \sum_t h_{t-1}^T dz_t, \quad
         db = \sum_t dz_t, \quad dx_t = dz_t W^T$.

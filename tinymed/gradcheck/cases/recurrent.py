@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.gradcheck.case import Draw, OpCase
+from tinymed.gradcheck.case import Draw, LayerCase, OpCase
+from tinymed.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from tinymed.layers.convolution import Conv1D
+from tinymed.layers.core import Dense
+from tinymed.layers.embedding import Embedding
+from tinymed.layers.masking import Masking
+from tinymed.layers.recurrent import GRU, LSTM, SimpleRNN
+from tinymed.layers.wrappers import Bidirectional, TimeDistributed
 
 GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
 
@@ -91,4 +98,46 @@ OP_CASES = [
         analytic=True,
         label="one row used again and again",
     ),
+]
+
+_STEPS = (3, 4, 2)
+_STATE = (3, 3)
+
+
+def _of_kind(cls: Any) -> list[LayerCase]:
+    """Return the cases that every recurrent layer has."""
+    back: dict[str, Any] = {"return_sequences": True, "return_state": True, "go_backwards": True, "use_bias": False}
+    return [
+        LayerCase(lambda: cls(3), _STEPS),
+        LayerCase(lambda: cls(3, return_sequences=True), (2, 1, 2), label="one step, all outputs"),
+        LayerCase(lambda: cls(3, **back), _STEPS, label="backwards, with states, no bias"),
+        LayerCase(lambda: cls(3, activation="relu", return_sequences=True), _STEPS, label="relu"),
+    ]
+
+
+def _of_mode(mode: str | None) -> LayerCase:
+    return LayerCase(
+        lambda: Bidirectional(LSTM(2, return_sequences=True), merge_mode=mode), _STEPS, label=f"merge mode {mode}"
+    )
+
+
+LAYER_CASES = [
+    *_of_kind(SimpleRNN),
+    *_of_kind(LSTM),
+    *_of_kind(GRU),
+    LayerCase(lambda: SimpleRNN(3, return_sequences=True), [_STEPS, _STATE], label="initial state"),
+    LayerCase(lambda: LSTM(3, return_state=True), [_STEPS, _STATE, _STATE], label="initial state and memory"),
+    LayerCase(
+        lambda: GRU(3, reset_after=False, return_state=True), [_STEPS, _STATE], label="reset before, with states"
+    ),
+    LayerCase(lambda: SimpleRNNCell(3), [(4, 2), (4, 3)]),
+    LayerCase(lambda: SimpleRNNCell(3, activation="relu"), (4, 2), label="no state, relu"),
+    LayerCase(lambda: LSTMCell(3), [(4, 2), (4, 3), (4, 3)]),
+    LayerCase(lambda: GRUCell(3), [(4, 2), (4, 3)]),
+    *map(_of_mode, ("concat", "sum", "ave", "mul", None)),
+    LayerCase(lambda: Bidirectional(GRU(3, return_state=True)), [_STEPS, _STATE, _STATE], label="states in and out"),
+    LayerCase(lambda: TimeDistributed(Dense(3, activation="softmax")), _STEPS),
+    LayerCase(lambda: TimeDistributed(Conv1D(2, 3)), (2, 3, 5, 2), label="convolution at every step"),
+    LayerCase(lambda: Masking(mask_value=9.0), _STEPS),
+    LayerCase(lambda: Embedding(5, 3), (3, 4), draw=lambda rng: rng.integers(5, size=(3, 4))),
 ]

@@ -14,10 +14,13 @@ IMPORTS = {
 }
 
 
-def program(folder, start_of_name):
-    """Return the Python blocks of an article, joined, with the imports changed."""
+def program(folder, start_of_name, section=""):
+    """Return the Python blocks of an article, or of one of its sections, joined, with the imports changed."""
     (path,) = folder.glob(f"{start_of_name}*.txt")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), flags=re.DOTALL))
+    text = path.read_text("utf-8")
+    if section:
+        text = re.search(rf"^## {re.escape(section)} .*?(?=^##? |\Z)", text, flags=re.DOTALL | re.MULTILINE).group()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
     changed = code
     for pattern, replacement in IMPORTS.items():
         changed = re.sub(pattern, replacement, changed, flags=re.MULTILINE)
@@ -65,3 +68,25 @@ def test_p3_tells_ten_classes_apart(documents_folder, data_folder):
     accuracy = model.evaluate(x[300:], labels[300:], verbose=0)[1]
     assert accuracy > 0.8
     assert model.predict(x[:2], verbose=0).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*input_shape.*", "ignore:.*lr.*")
+def test_p4b_predicts_heart_rates(documents_folder):
+    # Records of a beat that repeats faster or slower, cut by the program at 2000 samples.
+    rng = np.random.default_rng(0)
+    periods, times = rng.uniform(12, 40, size=20), np.arange(2400)
+    shapes = [np.exp(-0.5 * ((times % period) / 2 - 3) ** 2) for period in periods]
+    records = [beats + 0.05 * rng.standard_normal(2400) for beats in shapes]
+    names = {"np": np}
+    exec(program(documents_folder, "004_", "4.2"), names)
+    segments, rates = names["preprocess_ecg_data"](records, 6000 / periods)
+    assert {len(segment) for segment in segments} == {2000}
+    assert rates.mean() == pytest.approx(0, abs=1e-6) and rates.std() == pytest.approx(1)
+    x = names["pad_sequences"](segments, maxlen=60, dtype="float32")[..., None]
+    model = names["build_rnn_model"]((60, 1), 1)
+    assert model.count_params() == 4 * 50 * (1 + 50 + 1) + 4 * 50 * (50 + 50 + 1) + 51
+    before = model.get_weights()
+    names["train_rnn_model"](model, x, rates, 4, 2)
+    assert all(np.any(new != old) for new, old in zip(model.get_weights(), before, strict=True))
+    prediction = names["predict_heart_rate_variation"](model, x)
+    assert prediction.shape == (20, 1) and np.isfinite(prediction).all()

@@ -97,7 +97,7 @@ def test_the_command_returns_one_for_a_failure(capsys, monkeypatch):
     assert "WRONG" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["dense", "Dense", "MeanSquaredError", "Adam"])
+@pytest.mark.parametrize("name", ["dense", "softmax", "Dense", "MeanSquaredError", "Adam"])
 def test_the_command_runs_on_another_library(name, capsys):
     pytest.importorskip("array_api_strict")
     assert gradcheck.run([name], backend="array_api_strict") == 0

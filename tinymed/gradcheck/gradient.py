@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinymed.backend import get_backend
 from tinymed.gradcheck.numerical import (
     KinkError,
     Slopes,
@@ -58,8 +59,8 @@ def check_gradient(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
 
 def check_complex_step(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
     """Compare each tensor's gradient with the complex step, where the formula accepts complex numbers."""
-    if not subject.analytic or not subject.textbook_only:
-        return
+    if not subject.analytic or not subject.textbook_only or get_backend() != "numpy":
+        return  # the array API standard does not order complex numbers, which softmax's shift needs
     point = subject.draw(rng, "float64")
     y, cache = subject.run(point)
     dy = upstream(y, rng)

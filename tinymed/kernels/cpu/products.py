@@ -21,21 +21,44 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return ``a @ b`` for two matrices of one dtype."""
     rows, inner = a.shape
     columns = b.shape[1]
-    out = buffers.empty((rows, columns), a.dtype)
-    by_rows = rows >= columns
-    length = rows if by_rows else columns
-    step = max(-(-length // _BLOCKS) + 15 & -16, 16)
     if rows * columns * inner < _SMALL:
-        step = max(length, 1)
+        out = buffers.empty((rows, columns), a.dtype)
+        with threads.one_blas_thread():
+            return np.matmul(a, b, out=out)
+    if inner > 4 * max(rows, columns):
+        return _sum_of_products(a, b)
+    out = buffers.empty((rows, columns), a.dtype)
+    length = max(rows, columns)
+    step = _step(length)
 
     def body(first: int, last: int) -> None:
-        for block in range(first * step, last * step, step):
-            here = slice(block, block + step)
-            if by_rows:
+        for start in range(first * step, min(last * step, length), step):
+            here = slice(start, start + step)
+            if rows >= columns:
                 np.matmul(a[here], b, out=out[here])
-            else:
-                np.matmul(a, b[:, here], out=out[:, here])
+            else:  # BLAS is faster with the long side in front
+                out[:, here] = np.matmul(b.T[here], a.T).T
 
     with threads.one_blas_thread():
         threads.run(body, -(-length // step))
     return out
+
+
+def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return ``a @ b`` for matrices whose common side is long: each block of it makes a part of the sum."""
+    inner = a.shape[1]
+    step = _step(inner)
+    parts = buffers.empty((-(-inner // step), a.shape[0], b.shape[1]), a.dtype)
+
+    def body(first: int, last: int) -> None:
+        for place in range(first, last):
+            here = slice(place * step, (place + 1) * step)
+            np.matmul(a[:, here], b[here], out=parts[place])
+
+    with threads.one_blas_thread():
+        threads.run(body, len(parts))
+    return parts.sum(axis=0)
+
+
+def _step(length: int) -> int:
+    return max(-(-length // _BLOCKS) + 15 & -16, 16)

@@ -69,8 +69,18 @@ def fill_columns(x: Any, columns: Any, first: int, last: int, shape: tuple[int, 
     at = 0
     for _ in range(last - first):
         left = ow * sw - pw
-        whole = gw == 1 and left >= 0 and left + KW <= W  # a span without gaps or edges
-        for i in range(KD):
+        whole = gw == 1 and left >= 0 and left + KW <= W  # spans without gaps or edges
+        top = oh * sh - ph
+        source = ((n * D + od * sd - pd) * H + top) * W * C + left * C
+        beyond = source + (KH - 1) * gh * W * C + span + 7  # where the last copy ends, rounded up
+        inside = whole and KD == 1 and pd == 0 and top >= 0 and top + (KH - 1) * gh < H
+        short = inside and beyond <= x.size and at + KH * span + 7 <= columns.size
+        if short:
+            for _ in range(KH):  # the usual case in short
+                _copy_eights(x, source, columns, at, span)  # what is too much will be written over
+                source += gh * W * C
+                at += span
+        for i in range(0 if short else KD):
             d = od * sd - pd + i * gd
             for j in range(KH):
                 h = oh * sh - ph + j * gh
@@ -78,11 +88,7 @@ def fill_columns(x: Any, columns: Any, first: int, last: int, shape: tuple[int, 
                 if d < 0 or d >= D or h < 0 or h >= H:
                     _clear(columns, at, span)
                 elif whole:
-                    source = (line + left) * C
-                    if at + span + 7 <= columns.size and source + span + 7 <= x.size:
-                        _copy_eights(x, source, columns, at, span)  # what is too much will be written over
-                    else:
-                        _copy(x, source, columns, at, span)
+                    _copy(x, (line + left) * C, columns, at, span)
                 else:
                     for k in range(KW):
                         w = left + k * gw

@@ -157,20 +157,6 @@ def test_weights_in_and_out():
     np.testing.assert_array_equal(model.get_weights()[1], weights[1])
 
 
-def test_sequential_add_and_pop():
-    model = Sequential()
-    model.add(Input((3,)))
-    model.add(Dense(4))
-    model.add(Dense(1))
-    assert model.compute_output_shape((None, 3)) == (None, 1)
-    assert isinstance(model.pop(), Dense)
-    assert model.predict(np.ones((2, 3)), verbose=0).shape == (2, 4)
-    unbuilt = Sequential([Dense(4), Dense(2)])
-    assert not unbuilt.built
-    assert unbuilt.predict(np.ones((2, 3)), verbose=0).shape == (2, 2)
-    assert unbuilt.built
-
-
 def test_very_deep_networks_are_wired_without_recursion():
     x = tensor = Input((1,))
     for _ in range(1500):

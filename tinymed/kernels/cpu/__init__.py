@@ -5,8 +5,30 @@ threads take turns at such ranges. Whatever a kernel cannot do (complex numbers,
 the textbook body.
 """
 
-from tinymed.kernels.cpu import buffers, convolution, dense, fused, pooling, recurrent, special, threads, updates
+from tinymed.kernels.cpu import (
+    buffers,
+    convolution,
+    dense,
+    embedding,
+    fused,
+    pooling,
+    recurrent,
+    special,
+    threads,
+    updates,
+)
 
-__all__ = ["buffers", "convolution", "dense", "fused", "pooling", "recurrent", "special", "threads", "updates"]
+__all__ = [
+    "buffers",
+    "convolution",
+    "dense",
+    "embedding",
+    "fused",
+    "pooling",
+    "recurrent",
+    "special",
+    "threads",
+    "updates",
+]
 
 threads.limit_blas()

@@ -52,18 +52,22 @@ def check_extremes(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
             if not np.all(np.isfinite(flat(wanted[key]))):
                 rows.append(subject.row("extremes", f"{key}, {label}", np.inf, TOLERANCE, "not finite in float64"))
             else:
-                floor = 1e-30 if key == "output" else _floor(subject, largest(weights), largest(flat(narrow[name])))
+                floor = _floor(subject, key, largest(weights), largest(flat(narrow[name])))
                 rows.append(subject.compare("extremes", f"{key}, {label}", found[key], wanted[key], TOLERANCE, floor))
         yield max(rows, key=lambda row: row.error)
 
 
-def _floor(subject: Subject, dy: float, x: float) -> float:
-    """Return how large a gradient must be to be compared with itself; a smaller one is compared with this.
+def _floor(subject: Subject, tensor: str, dy: float, x: float) -> float:
+    """Return how large a result must be to be compared with itself; a smaller one is compared with this.
 
-    The slope of a saturated activation is what rounding leaves of 1 - y. In a layer it stands behind a matrix product,
-    whose sum of large terms is rounded first: a weight's gradient is then right to a part of dy times x only.
+    The slope of a saturated activation is what rounding leaves of 1 - y. In a layer, and in a recurrent operation, it
+    stands behind a matrix product, whose sum of large terms is rounded first: a weight's gradient is then right to a
+    part of dy times x only, and a gate that is nearly shut may be shut.
     """
-    return 0.1 * dy * max(1.0, x) if subject.kind == "layer" else 1e-4 * dy
+    after_product = subject.kind == "layer" or ("kernel" in subject.tensors and not subject.linear)
+    if tensor == "output":
+        return 1e-3 if after_product else 1e-30
+    return 0.1 * dy * max(1.0, x) if after_product else 1e-4 * dy
 
 
 EMPTY: dict[str, Callable[[np.ndarray], np.ndarray]] = {

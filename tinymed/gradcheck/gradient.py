@@ -25,6 +25,9 @@ TOLERANCE = 1e-7
 COMPLEX_TOLERANCE = 1e-9
 """Largest relative error against the complex step."""
 
+WEIGHTS = ("kernel", "recurrent_kernel", "bias", "gamma", "beta", "alpha")
+"""Names of weights, which are not put on kinks."""
+
 KINKS = 24
 """Elements of each tensor that are looked at on a kink."""
 
@@ -126,6 +129,9 @@ def curves_of(subject: Subject, rng: np.random.Generator) -> list[Curve]:
 def check_kinks(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
     """Put the inputs on kinks and ties (whole numbers), where no derivative exists but slopes on both sides do.
 
+    Weights stay as they are: with whole numbers for both, several gates could bend at once, and then the chain rule
+    does not promise a slope between the two sides.
+
     There a gradient must lie between the two slopes, element by element, and along a direction in which the function
     is smooth all the same (all inputs moved together), it must give that slope.
     """
@@ -133,7 +139,7 @@ def check_kinks(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
     if not names:
         return
     point = subject.draw(rng, "float64")
-    point.update({name: np.round(point[name]) for name in names})
+    point.update({name: np.round(point[name]) for name in names if name not in WEIGHTS})
     y, cache = subject.run(point)
     y0, dy = flat(y), upstream(y, rng)
     weights, gradients = flat(dy), subject.gradients(dy, cache)
@@ -154,7 +160,7 @@ def check_kinks(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
         yield subject.row("kinks", name, outside[worst], 1e-4, note if outside[worst] > 1e-4 else "")
     together = {name: np.ones_like(point[name]) for name in names}
     left, right, clear = _one_sided(subject, point, together, step, y0)
-    smooth = np.abs(right - left) <= 1e-4 * max(largest(left), largest(right), 1e-300)
+    smooth = np.abs(right - left) <= 1e-5 * max(largest(left), largest(right), 1e-300)
     weights = weights * (smooth & clear)  # only outputs that are smooth along this direction are asked for
     gradients = subject.gradients(like(weights, y), cache)
     found = sum(float(np.sum(flat(gradients[name]))) for name in names)

@@ -91,7 +91,7 @@ def main() -> None:
         "",
         f"tinymed {tinymed.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
         f"{os.cpu_count()} cores. Written by `python benchmarks/gradcheck.py --seeds {options.seeds} "
-        f"--alarms {options.alarms}`.",
+        f"--alarms {options.alarms}{f' --without {options.without}' if options.without else ''}`.",
         "",
         f"* **{full} of {len(zoo)} mistakes** are caught by the named check in {options.seeds} of {options.seeds} "
         f"seeds ({zoo_seconds:.0f} s).",

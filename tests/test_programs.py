@@ -34,7 +34,6 @@ def nodules():
     return datasets.phantoms.nodules(96, seed=1)
 
 
-@pytest.mark.filterwarnings("ignore:.*input_shape.*")
 def test_p0_learns(documents_folder, nodules):
     x, y = nodules
     names = {"train_data": x, "train_labels": y}

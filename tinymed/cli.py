@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tinymed.applications import TASKS
+
 app = typer.Typer(
     name="tinymed",
     help="Deep learning for medical images, written to be read.",
@@ -23,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_TASKS = "\n".join(["\b", *(f"{name:<13} {about}" for name, about in TASKS.items())])
 
 Backend = Annotated[str | None, typer.Option(help="Array library: numpy, cupy, or another with the array API.")]
 
@@ -75,65 +79,78 @@ def _common(
     pass
 
 
-@app.command()
+@app.command(
+    help="Train a network, keep its best epoch, test it, and write the model, its numbers and pictures.\n\n" + _TASKS
+)
 def train(
-    task: Annotated[str, typer.Argument(help="What to learn: nodules (needs no data) or pneumonia.")],
-    data: Annotated[Path | None, typer.Option(help="The .npz file with the images, laid out as MedMNIST's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in one step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size of Adam.")] = None,
+    task: Annotated[str, typer.Argument(help="What to learn: one of the names above.", show_default=False)],
+    data: Annotated[Path | None, typer.Option(help="Your own file or folder; synthetic data if omitted.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples in one step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size of the optimizer.")] = None,
+    network: Annotated[str | None, typer.Option(help="Which network, for tasks that have several.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Which loss, for tasks that have several.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     backend: Backend = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/TASK if omitted.")] = None,
 ) -> None:
-    """Train a network, keep its best epoch, test it, and write the model, its numbers and pictures."""
+    """Train a task."""
     with _clear_errors():
         from tinymed import applications
+        from tinymed.applications.run import accepts
 
         module = applications.find(task)
-        result = module.train(
+        options = accepts(
+            module.train,
+            task,
             data=data,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            network=network,
+            loss=loss,
             seed=seed,
             backend_name=backend,
             out=out,
         )
-        _summarize(result)
+        _summarize(module, module.train(**options))
 
 
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model file that `tinymed train` wrote.")],
-    data: Annotated[Path, typer.Option(help="The .npz file with test_images and test_labels.")],
+    data: Annotated[Path, typer.Option(help="File or folder with the data, as for training.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     backend: Backend = None,
 ) -> None:
-    """Test a trained model on the images of a file."""
+    """Test a trained model on data whose answers are known."""
     with _clear_errors(), _on(backend):
-        from tinymed.applications import classification
+        from tinymed import applications
 
-        numbers = classification.evaluate(model, data, split)
-        _console().print(_table(numbers, f"{model.name} on {data.name} ({split})"))
+        module = applications.owner(model)
+        numbers = module.evaluate(model, data, split)
+        _console().print(_table(module.rows(numbers), f"{model.name} on {data.name} ({split})"))
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file that `tinymed train` wrote.")],
-    images: Annotated[list[Path], typer.Argument(help="Images: .png, .jpg or .npz files.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Images, volumes or records, as the task takes them.")],
     resize: Annotated[bool, typer.Option("--resize", help="Crop and scale images of another size.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is found, where it is a file.")] = None,
     backend: Backend = None,
 ) -> None:
-    """Print the class of each image and its probability."""
+    """Print what a model finds in each input, such as its class and the probability."""
     with _clear_errors(), _on(backend):
-        from tinymed.applications import classification
+        from tinymed import applications
+        from tinymed.applications.run import accepts
 
-        found = classification.predict(model, images, resize)
-        width = max(len(item.name) for item in found)
-        kinds = max(len(item.label) for item in found)
-        for item in found:
-            typer.echo(f"{item.name:<{width}}  {item.label:<{kinds}}  {item.probability:.4f}")
+        module = applications.owner(model)
+        options = accepts(module.predict, module.__name__.rpartition(".")[2], resize=resize or None, out=out)
+        found = [(item.name, *item.cells) for item in module.predict(model, inputs, **options)]
+        widths = [max(map(len, column)) for column in zip(*found, strict=True)]
+        for line in found:
+            typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @app.command()
@@ -169,36 +186,30 @@ def _console() -> Any:
     return Console(highlight=False)
 
 
-def _table(numbers: dict[str, Any], title: str) -> Any:
+def _table(rows: list[tuple[str, str]], title: str) -> Any:
     """Return the numbers of an evaluation as a small table."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    table.add_row("images", str(numbers["samples"]))
-    for key in ("accuracy", "precision", "recall", "f1", "auc"):
-        reason = numbers["undefined"].get(key)
-        table.add_row(
-            key.upper() if key in ("f1", "auc") else key, f"{numbers[key]:.4f}" if not reason else f"- ({reason})"
-        )
-    for label, row in zip(numbers["classes"], numbers["confusion_matrix"], strict=True):
-        taken = ", ".join(f"{count} as {other}" for count, other in zip(row, numbers["classes"], strict=True))
-        table.add_row(f"{label}:", taken)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _summarize(result: Any) -> None:
+def _summarize(module: Any, result: Any) -> None:
     """Print the test numbers, the files, and what to type next."""
     numbers, console = result.metrics, _console()
     console.print()
-    console.print(_table(numbers, f"Test of {numbers['task']}, epoch {numbers['best_epoch']} of {numbers['epochs']}"))
+    best = f", epoch {numbers['best_epoch']} of {numbers['epochs']}" if "best_epoch" in numbers else ""
+    console.print(_table(module.rows(numbers), f"Test of {numbers['task']}{best}"))
     names = ", ".join(path.name for path in result.files)
-    typer.echo(
-        f"{numbers['seconds']:.0f} s, {numbers['seconds_training']:.0f} s of it training. In {result.folder}:\n{names}"
-    )
-    model, examples = (result.folder / name for name in ("model.safetensors", "examples.npz"))
-    typer.echo(f"Try: tinymed predict {model} {examples}")
+    training = f", {numbers['seconds_training']:.0f} s of it training" if "seconds_training" in numbers else ""
+    typer.echo(f"{numbers['seconds']:.0f} s{training}. In {result.folder}:\n{names}")
+    examples = [path for path in result.files if path.stem == "examples"]
+    if examples:
+        typer.echo(f"Try: tinymed predict {result.folder / 'model.safetensors'} {examples[0]}")
 
 
 def main() -> None:

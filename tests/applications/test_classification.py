@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinymed import backend, files, metrics
-from tinymed.applications import classification, pneumonia
+from tinymed.applications import classification, pneumonia, report, run
 from tinymed.models import load_model
 
 WRITTEN = {
@@ -95,7 +95,7 @@ def test_a_run_that_fails_leaves_earlier_results_alone(xrays, tmp_path, monkeypa
     def full_disk(path, numbers):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(classification.report, "write_metrics", full_disk)
+    monkeypatch.setattr(report, "write_metrics", full_disk)
     with pytest.raises(OSError, match="No space left") as caught:
         pneumonia.train(data=xrays, epochs=1, seed=1, out=folder, verbose=0)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
@@ -120,7 +120,7 @@ def test_interrupted_before_the_first_epoch_ends(xrays, tmp_path, monkeypatch):
     def interrupt(self, epoch, logs=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classification._KeepBest, "on_epoch_end", interrupt)
+    monkeypatch.setattr(run.KeepBest, "on_epoch_end", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pneumonia.train(data=xrays, epochs=1, out=tmp_path / "run", verbose=0)
     assert not (tmp_path / "run").exists()

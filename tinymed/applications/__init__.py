@@ -15,10 +15,10 @@ from typing import Any
 from tinymed.configurable import resolve
 
 TASKS = {
-    "nodules": "tinymed.applications.nodules",
-    "pneumonia": "tinymed.applications.pneumonia",
+    "nodules": "is there a nodule in a CT patch? (D0 §5; phantoms)",
+    "pneumonia": "is there pneumonia in a chest X-ray? (D0 §5; needs --data)",
 }
-"""Module of each task by the name that ``tinymed train`` takes; each has a function ``train``."""
+"""What each task is about, by the name that ``tinymed train`` takes. Its module has the same name, ``-`` as ``_``."""
 
 
 def find(task: str) -> Any:
@@ -29,10 +29,29 @@ def find(task: str) -> Any:
     ...
     ValueError: unknown task 'nodule'; did you mean 'nodules'?
     """
-    return importlib.import_module(resolve(task, TASKS, "task"))
+    resolve(task, TASKS, "task")
+    return importlib.import_module(f"tinymed.applications.{task.replace('-', '_')}")
+
+
+def owner(model: Any) -> Any:
+    """Return the module of the task that wrote a model file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no model file, or no task of this package wrote it.
+    """
+    from tinymed.models.saving import read_metadata
+
+    task = read_metadata(model).get("task")
+    if task is None:
+        raise ValueError(
+            f"{model} does not say 'task', so it was not written by `tinymed train`; "
+            "load it with tinymed.load_model and call its own predict"
+        )
+    return find(task)
 
 
 def __getattr__(name: str) -> Any:
-    if name in TASKS:
-        return importlib.import_module(TASKS[name])
+    if name.replace("_", "-") in TASKS:
+        return find(name.replace("_", "-"))
     raise AttributeError(f"module 'tinymed.applications' has no attribute {name!r}")

@@ -6,8 +6,6 @@ best validation AUC is kept (the protocol of MedMNIST), and only then are the te
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import pathlib
 import time
@@ -17,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import backend, metrics, optimizers
-from tinymed.applications import report
-from tinymed.callbacks import Callback
+from tinymed import metrics, optimizers
+from tinymed.applications import report, run
 from tinymed.datasets import images as pictures
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import ImageData, Split
 from tinymed.models import load_model
 
-MODEL = "model.safetensors"
 EXAMPLES = "examples.npz"
 THRESHOLD = 0.5
+KNOWN = ("classes", "input", "threshold")
+"""What the model file says for prediction."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ class Task:
         read: Returns the images, from a path (or None) and a seed.
         shape: Height, width and channels of one image.
         channels: What the channels are, for the model file.
-        epochs: Number of epochs unless the user says otherwise.
-        batch_size: Samples in one step unless the user says otherwise.
-        learning_rate: Of Adam, unless the user says otherwise.
+        settings: Epochs, batch size and learning rate of Adam unless the user says otherwise.
         augment: Changes the training images, anew for each epoch, in ways that do not change their class.
         shown: The channel that pictures show, if the channels are no colours.
     """
@@ -52,22 +48,9 @@ class Task:
     read: Callable[[Any, int], ImageData]
     shape: pictures.Shape
     channels: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    settings: run.Settings
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     shown: int | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a training run leaves: the model of the best epoch, its numbers on the test images, and the files."""
-
-    folder: pathlib.Path
-    metrics: dict[str, Any]
-    history: dict[str, list[float]]
-    model: Any
-    files: list[pathlib.Path]
 
 
 @dataclass(frozen=True)
@@ -77,6 +60,11 @@ class Prediction:
     name: str
     label: str
     probability: float
+
+    @property
+    def cells(self) -> tuple[str, str]:
+        """The class and its probability, as columns to print."""
+        return self.label, f"{self.probability:.4f}"
 
 
 # --- train -----------------------------------------------------------------------------------------------------
@@ -93,7 +81,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     backend_name: str | None = None,
     verbose: Any = "auto",
-) -> Result:
+) -> run.Result:
     """Train a task's network, keep its best epoch, test it, and write model, numbers and pictures.
 
     Args:
@@ -113,48 +101,51 @@ def train(
     Raises:
         ValueError: For options or data that cannot be used, before any training.
     """
-    start = time.perf_counter()
-    settings: dict[str, Any] = {
-        "epochs": _at_least_one("epochs", task.epochs if epochs is None else epochs),
-        "batch_size": _at_least_one("batch_size", task.batch_size if batch_size is None else batch_size),
-        "learning_rate": _positive("learning_rate", task.learning_rate if learning_rate is None else learning_rate),
-    }
-    library = backend.use_backend(backend_name) if backend_name else contextlib.nullcontext()
-    with library, report.workspace(report.choose_folder(out, task.name)) as work:
-        backend.set_seed(seed)
+    settings = task.settings.but(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    with run.start(task.name, settings, seed=seed, out=out, backend_name=backend_name) as job:
         images = _read(task, data, seed, verbose)
         model = task.build()
         model.compile(
-            optimizer=optimizers.Adam(learning_rate=settings["learning_rate"]),
+            optimizer=optimizers.Adam(learning_rate=settings.learning_rate),
             loss="binary_crossentropy",
             metrics=["accuracy", metrics.AUC(name="auc")],
         )
-        best = _KeepBest(work / MODEL, images.val, _about(task, images))
+        best = run.KeepBest(
+            job / run.MODEL,
+            # The exact area replaces the one that is read off at fixed thresholds.
+            lambda model: _area(model, images.val),
+            _about(task, images),
+            name="val_auc",
+        )
         training = time.perf_counter()
-        history = _fit(task, model, images, best, settings["epochs"], settings["batch_size"], verbose)
+        history = run.fit(
+            model,
+            lambda rng: (
+                task.augment(images.train.images, rng) if task.augment else images.train.images,
+                images.train.labels,
+            ),
+            settings,
+            validation_data=tuple(images.val),
+            callbacks=[best],
+            verbose=verbose,
+        )
         training = time.perf_counter() - training
-        model = load_model(work / MODEL)
+        model = load_model(job / run.MODEL)
         scores = _scores(model, images.test.images)
-        report.write_history(work / "history.csv", history)
         shown = images.test.images if task.shown is None else images.test.images[..., task.shown]
-        report.write_pictures(work, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
-        _write_examples(work / EXAMPLES, images.test)
+        report.write_pictures(job, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
+        _write_examples(job / EXAMPLES, images.test)
         numbers = {
-            "task": task.name,
             **metrics.binary_report(images.test.labels, scores, THRESHOLD),
             "classes": list(images.classes),
             "best_epoch": best.epoch + 1,
-            "best_validation_auc": best.auc,
-            "seed": seed,
-            **settings,
+            "best_validation_auc": best.score,
             "data": "phantoms" if data is None else os.path.basename(data),
             "images": {split: len(getattr(images, split)) for split in medmnist.SPLITS},
-            "seconds": round(time.perf_counter() - start, 2),
             "seconds_training": round(training, 2),
-            "versions": report.versions(),
         }
-        report.write_metrics(work / "metrics.json", numbers)
-    return Result(work.folder, numbers, history, model, work.files)
+        job.finish(numbers, history)
+    return job.result(model)
 
 
 def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
@@ -172,65 +163,24 @@ def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
     return images
 
 
-def _fit(
-    task: Task, model: Any, images: ImageData, best: Callback, epochs: int, batch_size: int, verbose: Any
-) -> dict[str, list[float]]:
-    """Train epoch by epoch, each on images that are augmented anew; return losses and metrics by epoch."""
-    rng = backend.new_generator()
-    history: dict[str, list[float]] = {}
-    for epoch in range(epochs):
-        x = images.train.images if task.augment is None else task.augment(images.train.images, rng)
-        seen = model.fit(
-            x,
-            images.train.labels,
-            initial_epoch=epoch,
-            epochs=epochs,  # `best` ends each fit after one epoch
-            batch_size=batch_size,
-            validation_data=tuple(images.val),
-            callbacks=[best],
-            verbose=verbose,
-        )
-        for key, values in seen.history.items():
-            history.setdefault(key, []).extend(values)
-    return history
-
-
-class _KeepBest(Callback):
-    """Ends each fit after one epoch, and saves the model if its validation AUC exceeds all before it.
-
-    The AUC is the exact one; in the history, too, it replaces the one that is read off at fixed thresholds.
-    """
-
-    def __init__(self, path: pathlib.Path, validation: Split, about: dict[str, str]) -> None:
-        self.path, self.validation, self.about = path, validation, about
-        self.auc, self.epoch = -1.0, -1
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        scores = _scores(self.model, self.validation.images)
-        if not np.isfinite(scores).all():
-            raise ValueError(f"training diverged in epoch {epoch + 1}: outputs are NaN; try a smaller --learning-rate")
-        auc = metrics.roc_auc(self.validation.labels, scores)
-        if logs is not None:
-            logs["val_auc"] = auc
-        if auc > self.auc:
-            self.auc, self.epoch = auc, epoch
-            self.model.save(self.path, metadata=self.about)
-        self.model.stop_training = True
-
-
 def _scores(model: Any, images: np.ndarray) -> np.ndarray:
     """Return the probability of the second class for each image, (N,), on the host."""
     return np.asarray(model.predict(images, batch_size=128, verbose=0))[:, 0]
 
 
-def _about(task: Task, images: ImageData) -> dict[str, str]:
+def _area(model: Any, split: Split) -> float:
+    """Return the area under the ROC curve, NaN if the outputs are."""
+    scores = _scores(model, split.images)
+    return metrics.roc_auc(split.labels, scores) if np.isfinite(scores).all() else float("nan")
+
+
+def _about(task: Task, images: ImageData) -> dict[str, Any]:
     """Return what prediction must know, as the model file keeps it."""
-    preparation = {"shape": list(task.shape), "range": [0, 1], "channels": task.channels}
     return {
         "task": task.name,
-        "classes": json.dumps(list(images.classes)),
-        "input": json.dumps(preparation),
-        "threshold": json.dumps(THRESHOLD),
+        "classes": list(images.classes),
+        "input": {"shape": list(task.shape), "range": [0, 1], "channels": task.channels},
+        "threshold": THRESHOLD,
     }
 
 
@@ -262,7 +212,7 @@ def evaluate(model: str | os.PathLike[str], data: str | os.PathLike[str], split:
     Raises:
         ValueError: If a file cannot be used, or the images do not fit the model.
     """
-    network, about = _open(model)
+    network, about = run.open_model(model, *KNOWN)
     images = medmnist.load_split(data, split, len(about["classes"]))
     _check_split(f"{data}, {split}", images, tuple(about["input"]["shape"]), both=False)
     numbers = metrics.binary_report(images.labels, _scores(network, images.images), about["threshold"])
@@ -282,7 +232,7 @@ def predict(
     Raises:
         ValueError: If a file cannot be used, or an image does not fit the model.
     """
-    network, about = _open(model)
+    network, about = run.open_model(model, *KNOWN)
     loaded = [pictures.load(path, tuple(about["input"]["shape"]), resize) for path in paths]
     if not loaded:
         raise ValueError("predict needs at least one image")
@@ -295,17 +245,17 @@ def predict(
     return found
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
-    """Load a model file and what it says about its classes and its input."""
-    model = load_model(path)
-    kept = model.metadata
-    missing = [key for key in ("task", "classes", "input", "threshold") if key not in kept]
-    if missing:
-        raise ValueError(
-            f"{path} does not say {missing[0]!r}, so it was not written by `tinymed train`; "
-            "load it with tinymed.load_model and call its own predict"
-        )
-    return model, {"task": kept["task"], **{key: json.loads(kept[key]) for key in ("classes", "input", "threshold")}}
+def rows(numbers: dict[str, Any]) -> run.Rows:
+    """Return the lines of the table that shows the numbers of an evaluation."""
+    lines = [("images", str(numbers["samples"]))]
+    for key in ("accuracy", "precision", "recall", "f1", "auc"):
+        reason = numbers["undefined"].get(key)
+        name = key.upper() if key in ("f1", "auc") else key
+        lines.append((name, f"- ({reason})" if reason else f"{numbers[key]:.4f}"))
+    for label, row in zip(numbers["classes"], numbers["confusion_matrix"], strict=True):
+        taken = ", ".join(f"{count} as {other}" for count, other in zip(row, numbers["classes"], strict=True))
+        lines.append((f"{label}:", taken))
+    return lines
 
 
 # --- checks ----------------------------------------------------------------------------------------------------
@@ -323,15 +273,3 @@ def _check_split(where: str, split: Split, shape: tuple[int, ...], both: bool = 
         raise ValueError(
             f"{where}: all {len(split)} labels are {split.labels[0]}; AUC and training need images of both classes"
         )
-
-
-def _at_least_one(name: str, value: int) -> int:
-    if int(value) != value or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1, got {value!r}")
-    return int(value)
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be a positive number, got {value!r}")
-    return float(value)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from tinymed.applications import classification
+from tinymed.applications.run import Result, Settings
 from tinymed.datasets.medmnist import ImageData, Split, load
 from tinymed.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from tinymed.models import Sequential
@@ -48,13 +49,14 @@ TASK = classification.Task(
     read=read,
     shape=(64, 64, 3),
     channels="three neighbouring CT slices, window -1000 to 400 HU",
-    epochs=8,
-    batch_size=32,
-    learning_rate=0.001,
+    settings=Settings(epochs=8, batch_size=32, learning_rate=0.001),
     shown=1,  # the slice in the middle
 )
 
 
-def train(**options: Any) -> classification.Result:
+def train(**options: Any) -> Result:
     """Train, evaluate and report; the options are those of :func:`tinymed.applications.classification.train`."""
     return classification.train(TASK, **options)
+
+
+evaluate, predict, rows = classification.evaluate, classification.predict, classification.rows

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinymed.applications import classification
+from tinymed.applications.run import Result, Settings
 from tinymed.datasets.medmnist import PNEUMONIA_CLASSES, ImageData, load
 from tinymed.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from tinymed.models import Sequential
@@ -70,13 +71,14 @@ TASK = classification.Task(
     read=read,
     shape=(28, 28, 1),
     channels="grey",
-    epochs=20,
-    batch_size=32,
-    learning_rate=0.001,
+    settings=Settings(epochs=20, batch_size=32, learning_rate=0.001),
     augment=shift,
 )
 
 
-def train(**options: Any) -> classification.Result:
+def train(**options: Any) -> Result:
     """Train, evaluate and report; the options are those of :func:`tinymed.applications.classification.train`."""
     return classification.train(TASK, **options)
+
+
+evaluate, predict, rows = classification.evaluate, classification.predict, classification.rows

@@ -184,22 +184,7 @@ def load_model(path: Any, custom_objects: Mapping[str, type[Layer]] | None = Non
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, no tinymed model, or written by a newer tinymed.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no model file {os.fspath(path)!r}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("tinymed", "null"))
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a file, not a dict
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is no model file, or it is damaged: {error}") from error
-    if not isinstance(about, dict):
-        raise ValueError(f"{path} is a safetensors file but holds no tinymed model")
-    if about["format"] > FORMAT:
-        raise ValueError(
-            f"{path} was written by tinymed {about['tinymed']}, which is newer; upgrade tinymed to read it"
-        )
+    about, arrays = _read(path)
     model = graph_from_config(about["model"], custom_objects)
     _set_by_path(model, {k: v for k, v in arrays.items() if not k.startswith("optimizer/")}, str(path))
     model.metadata = about["metadata"]
@@ -210,3 +195,34 @@ def load_model(path: Any, custom_objects: Mapping[str, type[Layer]] | None = Non
         optimizer.load_state({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
         model.compile(optimizer=optimizer, **about["compile"])
     return model
+
+
+def read_metadata(path: Any) -> dict[str, str]:
+    """Return the strings that were saved with a model, without loading its weights.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`load_model`.
+    """
+    about, _ = _read(path, weights=False)
+    return dict(about["metadata"])
+
+
+def _read(path: Any, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read a model file: what it says of itself, and (if wanted) its arrays."""
+    from safetensors import SafetensorError, safe_open
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no model file {os.fspath(path)!r}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("tinymed", "null"))
+            arrays = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is no model file, or it is damaged: {error}") from error
+    if not isinstance(about, dict):
+        raise ValueError(f"{path} is a safetensors file but holds no tinymed model")
+    if about["format"] > FORMAT:
+        raise ValueError(
+            f"{path} was written by tinymed {about['tinymed']}, which is newer; upgrade tinymed to read it"
+        )
+    return about, arrays

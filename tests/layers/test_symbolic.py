@@ -40,3 +40,14 @@ def test_an_input_layer_hands_its_data_on():
     x = np.ones((2, 3))
     assert layer.forward(x)[0] is x
     assert layer.backward(x, None) == (x, {})
+
+
+def test_a_layer_knows_its_first_input_and_output():
+    x = Input((4,))
+    layer = Dense(3)
+    with pytest.raises(ValueError, match="has not been called on a symbolic tensor"):
+        _ = layer.output
+    first = layer(x)
+    layer(Input((4,)))
+    assert layer.output is first
+    assert layer.input is x

@@ -162,3 +162,11 @@ def test_very_deep_networks_are_wired_without_recursion():
     for _ in range(1500):
         tensor = Dense(1)(tensor)
     assert len(Model(x, tensor).nodes) == 1500
+
+
+def test_a_network_gets_a_new_head():
+    base = Sequential([Dense(5, activation="relu", input_shape=(4,)), Dense(2)])
+    model = Model(base.input, Dense(3, name="new")(base.layers[-2].output))
+    assert base.output.shape == (None, 2)
+    assert [layer.name for layer in model.layers[1:]] == [base.layers[0].name, "new"]
+    assert model.layers[1] is base.layers[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from tinymed import backend, initializers, regularizers
 from tinymed.backend import Array
 from tinymed.configurable import Configurable, check_arguments
 from tinymed.ops.registry import Operation
+
+if TYPE_CHECKING:
+    from tinymed.layers.symbolic import Node
 
 Shape = tuple[int | None, ...]
 """A shape with the batch axis first; None stands for a size that is not fixed."""
@@ -82,6 +85,7 @@ class Layer(Configurable):
         self._start_without_weights()
         self.built = False
         self.built_shape: Shape | list[Shape] | None = None
+        self.node: Node | None = None
 
     def _start_without_weights(self) -> None:
         self.params: dict[str, Array] = {}
@@ -205,6 +209,26 @@ class Layer(Configurable):
 
             return add_node(self, x)
         return self.forward(x, training=False)[0]
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor (or list of them) that the layer was first called on."""
+        node = self._first_node()
+        return node.inputs if node.takes_list else node.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor (or list of them) of the layer's first call, from which a graph can go on.
+
+        ``Model(base.input, Dense(2)(base.layers[-2].output))`` gives a network a new head.
+        """
+        node = self._first_node()
+        return node.outputs if node.gives_list else node.outputs[0]
+
+    def _first_node(self) -> Node:
+        if self.node is None:
+            raise ValueError(f"{self.name} has no input and no output yet: it has not been called on a symbolic tensor")
+        return self.node
 
     def _activate(self, z: Array, logits: bool) -> tuple[Array, Any]:
         """Apply ``self.activation`` to ``z``, unless the caller wants the values before it (``logits``)."""

@@ -36,6 +36,7 @@ class Node:
         self.gives_list = isinstance(out, list)
         out_shapes = out if isinstance(out, list) else [out]
         self.outputs = [SymbolicTensor(tuple(s), layer.dtype, self, i) for i, s in enumerate(out_shapes)]
+        layer.node = layer.node or self
 
 
 class InputLayer(Layer):
@@ -47,6 +48,8 @@ class InputLayer(Layer):
         dtype: dtype name that data are converted to; ``backend.floatx()`` if omitted.
         name: Name of the input.
     """
+
+    node: Node
 
     def __init__(
         self,

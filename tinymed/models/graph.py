@@ -127,6 +127,16 @@ class Model(Trainer, Layer):
         return list(self.params.values())
 
     @property
+    def input(self) -> Any:
+        """The model's symbolic input, or a list of them."""
+        return self.inputs if self.takes_list else self.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """The model's symbolic output, or a list of them."""
+        return self.outputs if self.gives_list else self.outputs[0]
+
+    @property
     def activation(self) -> Operation | None:  # type: ignore[override]
         """The activation of the last layer, for a model with one output."""
         producer = self.outputs[0].producer if len(self.outputs) == 1 else None
@@ -333,6 +343,24 @@ class Model(Trainer, Layer):
         from tinymed.models.saving import save_model
 
         save_model(self, path, metadata)
+
+    def save_weights(self, path: Any) -> None:
+        """Write the weights alone to a safetensors file (see ``models.weights``)."""
+        from tinymed.models.weights import save_weights
+
+        save_weights(self, path)
+
+    def load_weights(self, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Take over the weights of a file that ``save_weights`` or ``save`` wrote.
+
+        Arguments:
+            path: The file.
+            by_name: Take what belongs to layers of the same names, and leave the other layers as they are.
+            skip_mismatch: Pass over weights of another shape, with a warning, where otherwise that is an error.
+        """
+        from tinymed.models.weights import load_weights
+
+        load_weights(self, path, by_name, skip_mismatch)
 
     def summary(self, print_fn: Any = print) -> None:
         """Print every layer with its output shape, weights, memory kept for backward, and arithmetic."""

@@ -158,18 +158,20 @@ def save_model(model: Model, path: Any, metadata: Mapping[str, str] | None = Non
     for key, value in own.items():
         if not isinstance(value, str):
             raise ValueError(f"metadata[{key!r}] must be a string, got {type(value).__name__}")
-    arrays = {path: _contiguous(store[key]) for path, store, key in weights_by_path(model)}
+    arrays = {path: contiguous(store[key]) for path, store, key in weights_by_path(model)}
     about: dict[str, Any] = {"format": FORMAT, "tinymed": __version__, "model": graph_config(model), "metadata": own}
+    about["weights"] = list(arrays)
     if model.optimizer is not None:
         about["optimizer"] = {**serialize(model.optimizer), "iterations": int(model.optimizer.iterations)}
         about["compile"] = {key: serialize(value) for key, value in (model._compiled or {}).items()}
-        arrays.update({f"optimizer/{key}": _contiguous(value) for key, value in model.optimizer.state.items()})
+        arrays.update({f"optimizer/{key}": contiguous(value) for key, value in model.optimizer.state.items()})
     model.metadata = own
     # The bytes are put together first and written by our own atomic writer.
     files.write_bytes(path, save(arrays, metadata={"tinymed": json.dumps(about)}))
 
 
-def _contiguous(x: Any) -> np.ndarray:
+def contiguous(x: Any) -> np.ndarray:
+    """Return a copy on the host as safetensors can write it."""
     return np.array(backend.to_host(x), order="C")  # unlike ascontiguousarray, keeps scalars scalars
 
 
@@ -184,7 +186,12 @@ def load_model(path: Any, custom_objects: Mapping[str, type[Layer]] | None = Non
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, no tinymed model, or written by a newer tinymed.
     """
-    about, arrays = _read(path)
+    about, arrays = read(path)
+    if "model" not in about:
+        raise ValueError(
+            f"{path} holds weights only; build the model and call model.load_weights({os.fspath(path)!r}), "
+            "or write the file with model.save"
+        )
     model = graph_from_config(about["model"], custom_objects)
     _set_by_path(model, {k: v for k, v in arrays.items() if not k.startswith("optimizer/")}, str(path))
     model.metadata = about["metadata"]
@@ -203,11 +210,11 @@ def read_metadata(path: Any) -> dict[str, str]:
     Raises:
         FileNotFoundError, ValueError: As :func:`load_model`.
     """
-    about, _ = _read(path, weights=False)
+    about, _ = read(path, weights=False)
     return dict(about["metadata"])
 
 
-def _read(path: Any, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(path: Any, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a model file: what it says of itself, and (if wanted) its arrays."""
     from safetensors import SafetensorError, safe_open
 

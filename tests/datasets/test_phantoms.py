@@ -69,26 +69,6 @@ def test_nodules_are_seen_where_they_are_painted(drawn):
     assert 0.55 < auc < 0.88
 
 
-def test_a_vessel_through_the_slices_is_painted_in_all_of_them_and_a_ball_in_one():
-    line = np.array([[[5.0, -3.0, h, 1.5] for h in np.arange(-9, 9.5, 1)]], dtype=np.float32)
-    z = np.array([[-3.0, 0.0, 3.0]], dtype=np.float32)
-    tube = phantoms._splat(line, z)
-    assert tube.shape == (1, 64, 64, 3)
-    row, column = 28, 36  # the patch's centre lies at 31.5: y = -3 is row 28.5, x = 5 is column 36.5
-    assert (tube[0, row, column] > 0.9).all()
-    ball = phantoms._splat(line[:, 9:10], z)
-    assert ball[0, row, column, 1] > 0.9
-    assert ball[..., [0, 2]].max() == 0
-    assert ball[0, :20].max() == 0
-
-
-def test_balls_outside_the_patch_do_no_harm():
-    balls = np.array([[[40.0, 0, 0, 3], [-33.0, 33.0, 0, 4], [0, 0, 50.0, 3]]], dtype=np.float32)
-    painted = phantoms._splat(balls, np.zeros((1, 3), dtype=np.float32))
-    assert painted[0, :, 60:].max() == 0
-    assert painted[0, 63, 0].max() > 0
-
-
 def test_number_of_patches():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         phantoms.nodules(0)

@@ -1,5 +1,5 @@
 """Preparation of data, with Keras's names (floor 3)."""
 
-from tinymed.preprocessing import sequence
+from tinymed.preprocessing import augmentation, sequence
 
-__all__ = ["sequence"]
+__all__ = ["augmentation", "sequence"]

@@ -176,4 +176,5 @@ def test_arguments_have_keras_s_names_order_and_defaults(name, keras):
 
 
 def test_every_loss_is_compared():
-    assert set(losses.CLASSES) == set(CLASSES)
+    without_a_counterpart = {"DiceCrossentropy", "HeatmapFocalCrossentropy"}
+    assert set(losses.CLASSES) - without_a_counterpart == set(CLASSES)

@@ -27,7 +27,7 @@ from tinymed.losses.crossentropy import (
     CategoricalFocalCrossentropy,
     SparseCategoricalCrossentropy,
 )
-from tinymed.losses.overlap import Dice, Tversky
+from tinymed.losses.overlap import Dice, DiceCrossentropy, Tversky
 from tinymed.losses.regression import (
     CategoricalHinge,
     CosineSimilarity,
@@ -74,6 +74,7 @@ categorical_focal_crossentropy = _function(CategoricalFocalCrossentropy, "catego
 categorical_hinge = _function(CategoricalHinge, "categorical_hinge")
 cosine_similarity = _function(CosineSimilarity, "cosine_similarity")
 dice = _function(Dice, "dice")
+dice_crossentropy = _function(DiceCrossentropy, "dice_crossentropy")
 hinge = _function(Hinge, "hinge")
 huber = _function(Huber, "huber")
 kl_divergence = kld = KLD = kullback_leibler_divergence = _function(KLDivergence, "kl_divergence")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinymed.losses.base import Loss, Shape
+from tinymed.losses.crossentropy import SparseCategoricalCrossentropy
 from tinymed.losses.targets import check_between_0_and_1, mask_shape_advice
 
 Axes = int | tuple[int, ...] | list[int] | None
@@ -94,3 +95,42 @@ class Tversky(_Overlap):
     def options(self) -> dict[str, Any]:
         """The operation's arguments."""
         return {**super().options, "alpha": self.alpha, "beta": self.beta}
+
+
+class DiceCrossentropy(SparseCategoricalCrossentropy):
+    r"""Cross-entropy of all pixels plus one minus the mean Dice of the classes, for masks of class numbers.
+
+    One number for the whole batch: $\ell = -\frac1M \sum_m \log p_{m y_m} + \lambda (1 - \operatorname{mean}_c D_c)$.
+
+    Arguments:
+        dice_weight: $\lambda$, the weight of the Dice term.
+        smooth: Added to numerator and denominator of each Dice coefficient, in pixels.
+        background: Whether class 0 counts in the mean.
+        from_logits: Whether predictions are logits rather than probabilities.
+        reduction: How the values become one number, see :class:`Loss`.
+        name: Name in messages.
+
+    Source:
+        Isensee, Jaeger, Kohl, Petersen and Maier-Hein, nnU-Net, Nature Methods 18, 2021.
+    """
+
+    operation_name, logits_operation_name = "dice_crossentropy", "softmax_dice_crossentropy"
+
+    def __init__(
+        self,
+        dice_weight: float = 1.0,
+        smooth: float = 1.0,
+        background: bool = False,
+        from_logits: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(from_logits, reduction=reduction, name=name)
+        if not smooth > 0:
+            raise ValueError(f"{self.name} needs smooth above 0, which keeps empty masks from 0/0, but got {smooth!r}")
+        self.dice_weight, self.smooth, self.background = float(dice_weight), float(smooth), bool(background)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The operations' arguments."""
+        return {"dice_weight": self.dice_weight, "smooth": self.smooth, "background": self.background}

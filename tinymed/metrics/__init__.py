@@ -64,6 +64,13 @@ from tinymed.metrics.report import (
     roc_curve,
 )
 from tinymed.metrics.segmentation import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from tinymed.metrics.volumes import (
+    dice_coefficient,
+    hausdorff_distance,
+    intersection_over_union,
+    surface_distances,
+    volume_report,
+)
 
 __all__ = [
     "AUC",
@@ -107,9 +114,15 @@ __all__ = [
     "categorical_accuracy",
     "class_report",
     "confusion_matrix",
+    "detection_average_precision",
+    "detection_precision_recall",
+    "dice_coefficient",
     "for_outputs",
     "function",
     "get",
+    "hausdorff_distance",
+    "intersection_over_union",
+    "match_boxes",
     "mean_absolute_error",
     "mean_squared_error",
     "precision_recall_curve",
@@ -117,7 +130,9 @@ __all__ = [
     "roc_curve",
     "sparse_categorical_accuracy",
     "sparse_top_k_categorical_accuracy",
+    "surface_distances",
     "top_k_categorical_accuracy",
+    "volume_report",
 ]
 
 CLASSES: dict[str, type[Metric]] = {

@@ -152,7 +152,16 @@ from tinymed.ops.normalization import (
     layer_norm,
     layer_norm_backward,
 )
-from tinymed.ops.overlap import dice_loss, dice_loss_backward, tversky_loss, tversky_loss_backward
+from tinymed.ops.overlap import (
+    dice_crossentropy,
+    dice_crossentropy_backward,
+    dice_loss,
+    dice_loss_backward,
+    softmax_dice_crossentropy,
+    softmax_dice_crossentropy_backward,
+    tversky_loss,
+    tversky_loss_backward,
+)
 from tinymed.ops.penalties import l1l2_penalty, l1l2_penalty_backward
 from tinymed.ops.pooling import (
     average_pool1d,
@@ -250,6 +259,8 @@ __all__ = [
     "cropping_backward",
     "dense",
     "dense_backward",
+    "dice_crossentropy",
+    "dice_crossentropy_backward",
     "dice_loss",
     "dice_loss_backward",
     "dropout",
@@ -354,6 +365,8 @@ __all__ = [
     "softmax_backward",
     "softmax_crossentropy",
     "softmax_crossentropy_backward",
+    "softmax_dice_crossentropy",
+    "softmax_dice_crossentropy_backward",
     "softmax_focal_crossentropy",
     "softmax_focal_crossentropy_backward",
     "softplus",

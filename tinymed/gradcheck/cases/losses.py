@@ -108,6 +108,11 @@ OP_CASES = [
     _analytic("dice_loss", _binary(2, 3, 4, 1), _probabilities(2, 3, 4, 1), "per image", axis=(1, 2, 3)),
     _analytic("tversky_loss", _binary(2, 3, 4, 1), _probabilities(2, 3, 4, 1), alpha=0.3, beta=0.7),
     _analytic("tversky_loss", _binary(2, 3, 4), _probabilities(2, 3, 4), "per row", axis=-1),
+    _case("softmax_dice_crossentropy", _classes(3, 2, 3, 4), (2, 3, 4, 3)),
+    _case("softmax_dice_crossentropy", _classes(2, 2, 3), (2, 3, 4), "two classes missing", dice_weight=0.3),
+    _case("softmax_dice_crossentropy", _classes(3, 5), (5, 3), "with the background", smooth=0.1, background=True),
+    _case("dice_crossentropy", _classes(3, 2, 3, 4), _probabilities(2, 3, 4, 3)),
+    _case("dice_crossentropy", _classes(3, 5), _probabilities(5, 3), "with the background", background=True),
 ]
 
 
@@ -163,5 +168,7 @@ LOSS_CASES = [
     _loss(lambda: losses.Dice(), _binary(2, 3, 3, 1), _probabilities(2, 3, 3, 1), "one value, weighted", _positive(2)),
     _loss(lambda: losses.Dice(axis=(1, 2, 3)), _binary(2, 3, 3), _probabilities(2, 3, 3, 1), "per image", _positive(2)),
     _loss(lambda: losses.Tversky(0.3, 0.7), _binary(2, 3, 3, 1), _probabilities(2, 3, 3, 1)),
+    _loss(lambda: losses.DiceCrossentropy(), _classes(3, 2, 3, 3, 1), _probabilities(2, 3, 3, 3), "", _positive(2)),
+    _loss(lambda: losses.DiceCrossentropy(0.5, from_logits=True), _classes(3, 2, 3, 3), (2, 3, 3, 3), "logits"),
     _loss(lambda: losses.OperationLoss("log_cosh"), (5, 2), (5, 2), "an operation as a loss"),
 ]

@@ -1,7 +1,7 @@
 """The loops of the recurrent kernels: blocks of samples, step by step, with gates and memory in the cache.
 
-Time is the first axis of all arrays here: what one step of a block needs lies together. Slopes are computed from
-outputs: that of tanh is $1 - y^2$, that of the logistic function $y (1 - y)$.
+All arrays are laid out as the operations have them, (N, T, features), and flat: row ``n * T + t`` is a sample's step.
+Slopes are computed from outputs: that of tanh is $1 - y^2$, that of the logistic function $y (1 - y)$.
 """
 
 from __future__ import annotations
@@ -167,6 +167,13 @@ def _clear(y: Any, to: int, count: int) -> None:
 
 
 @jit
+def _gather(x: Any, first_row: int, stride: int, out: Any, rows: int, count: int) -> None:
+    """Copy ``rows`` rows of ``count`` values, ``stride`` rows apart, one after the other into ``out``."""
+    for r in range(rows):
+        _copy(x, (first_row + r * stride) * count, out, r * count, count)
+
+
+@jit
 def _product(x: Any, x_at: int, y: Any, y_at: int, w: Any, w_at: int, out: Any, to: int, count: int) -> None:
     """Write the products of three rows (few arrays in a loop: the compiler checks each pair for overlap)."""
     a, b, c, d = np.uint64(x_at), np.uint64(y_at), np.uint64(w_at), np.uint64(to)
@@ -181,8 +188,11 @@ def _product(x: Any, x_at: int, y: Any, y_at: int, w: Any, w_at: int, out: Any, 
 def lstm_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
+    x: Any,
+    kernel: Any,
     recurrent: Any,
+    bias: Any,
     h0: Any,
     c0: Any,
     mask: Any,
@@ -194,28 +204,30 @@ def lstm_blocks(
     phi: int,
     sigma: int,
 ) -> None:
-    """Run blocks ``first`` to ``last`` of samples: ``gates`` holds the input's product, then i, f, g, o."""
-    N, T, U = shape
+    """Run blocks ``first`` to ``last`` of samples: write the gates i, f, g, o, the states, memories and their tanh."""
+    N, T, D, U = shape
     state, memory, seen = np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
-    sums = np.empty(ROWS * 4 * U, h.dtype)
+    inputs, own, other = np.empty(ROWS * D, h.dtype), np.empty(ROWS * 4 * U, h.dtype), np.empty(ROWS * 4 * U, h.dtype)
     for block in range(first, last):
         start = block * ROWS
         rows = min(ROWS, N - start)
         _copy(h0, start * U, state, 0, rows * U)
         _copy(c0, start * U, memory, 0, rows * U)
-        product_of = state[: rows * U].reshape(rows, U)
-        product_to = sums[: rows * 4 * U].reshape(rows, 4 * U)
-        if scale.size:
-            product_of = seen[: rows * U].reshape(rows, U)
+        x_t, h_t = inputs[: rows * D].reshape(rows, D), seen[: rows * U].reshape(rows, U)
+        of_x, of_h = own[: rows * 4 * U].reshape(rows, 4 * U), other[: rows * 4 * U].reshape(rows, 4 * U)
         for t in range(T):
+            _gather(x, start * T + t, T, inputs, rows, D)
+            _copy(state, 0, seen, 0, rows * U)
             if scale.size:
-                _copy(state, 0, seen, 0, rows * U)
                 _multiply(scale, start * U, seen, 0, rows * U)
-            np.dot(product_of, recurrent, product_to)  # (rows, U) @ (U, 4U)
+            np.dot(x_t, kernel, of_x)  # (rows, D) @ (D, 4U)
+            np.dot(h_t, recurrent, of_h)  # (rows, U) @ (U, 4U)
+            _add(other, 0, own, 0, rows * 4 * U)
             for r in range(rows):
-                step = t * N + start + r
+                step = (start + r) * T + t
                 if not mask.size or mask[step]:
-                    _add(sums, r * 4 * U, gates, step * 4 * U, 4 * U)
+                    _copy(own, r * 4 * U, gates, step * 4 * U, 4 * U)
+                    _add(bias, 0, gates, step * 4 * U, bias.size)
                     _lstm_row(gates, step * 4 * U, memory, r * U, a, step * U, state, U, phi, sigma)
                 _copy(state, r * U, h, step * U, U)
                 _copy(memory, r * U, c, step * U, U)
@@ -244,7 +256,7 @@ def _lstm_row(
 def lstm_backward_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     transposed: Any,
     dh: Any,
     c0: Any,
@@ -254,15 +266,19 @@ def lstm_backward_blocks(
     c: Any,
     a: Any,
     dz: Any,
+    dbias: Any,
     dh0: Any,
     dc0: Any,
     phi: int,
     sigma: int,
 ) -> None:
-    """Run blocks of samples backwards; ``dc0`` holds the last memory's gradient, and in the end the first's."""
-    N, T, U = shape
+    """Run blocks of samples backwards; each sums its own ``dbias``.
+
+    ``dc0`` holds the last memory's gradient, and in the end the first's.
+    """
+    N, T, _, U = shape
     dstate, dmemory, back = np.empty(ROWS * U, c.dtype), np.empty(ROWS * U, c.dtype), np.empty(ROWS * U, c.dtype)
-    sums, slope = np.empty(ROWS * 4 * U, c.dtype), np.empty(5 * U, c.dtype)
+    sums, slope, former = np.empty(ROWS * 4 * U, c.dtype), np.empty(5 * U, c.dtype), np.empty(U, c.dtype)
     for block in range(first, last):
         start = block * ROWS
         rows = min(ROWS, N - start)
@@ -272,7 +288,7 @@ def lstm_backward_blocks(
         product_to = back[: rows * U].reshape(rows, U)
         for t in range(T - 1, -1, -1):
             for r in range(rows):
-                step = t * N + start + r
+                step = (start + r) * T + t
                 if dh.size:
                     _add(dh, step * U, dstate, r * U, U)
                 if mask.size and not mask[step]:
@@ -283,30 +299,17 @@ def lstm_backward_blocks(
                     slopes(phi, gates, step * 4 * U + 2 * U, slope, 2 * U, U)
                     slopes(sigma, gates, step * 4 * U + 3 * U, slope, 3 * U, U)
                     if t > 0:
-                        _lstm_row_backward(
-                            dstate, dmemory, r * U, gates, step * 4 * U, c, (step - N) * U, a, step * U, slope, sums, U
-                        )
+                        _copy(c, (step - 1) * U, former, 0, U)
                     else:
-                        _lstm_row_backward(
-                            dstate,
-                            dmemory,
-                            r * U,
-                            gates,
-                            step * 4 * U,
-                            c0,
-                            (start + r) * U,
-                            a,
-                            step * U,
-                            slope,
-                            sums,
-                            U,
-                        )
+                        _copy(c0, (start + r) * U, former, 0, U)
+                    _lstm_row_backward(dstate, dmemory, r * U, gates, step * 4 * U, former, a, step * U, slope, sums, U)
                 _copy(sums, r * 4 * U, dz, step * 4 * U, 4 * U)
+                _add(sums, r * 4 * U, dbias, block * 4 * U, 4 * U)
             np.dot(product_of, transposed, product_to)  # (rows, 4U) @ (4U, U)
             if scale.size:
                 _multiply(scale, start * U, back, 0, rows * U)
             for r in range(rows):
-                if not mask.size or mask[t * N + start + r]:
+                if not mask.size or mask[(start + r) * T + t]:
                     _copy(back, r * U, dstate, r * U, U)
         _copy(dstate, 0, dh0, start * U, rows * U)
         _copy(dmemory, 0, dc0, start * U, rows * U)
@@ -320,7 +323,6 @@ def _lstm_row_backward(
     z: Any,
     z_at: int,
     former: Any,
-    former_at: int,
     a: Any,
     a_at: int,
     slope: Any,
@@ -334,7 +336,7 @@ def _lstm_row_backward(
     for j in range(np.uint64(U)):
         dc[m + j] += dh[m + j] * z[o + j] * slope[curve + j]
     _product(dc, at, z, z_at + 2 * U, slope, 0, dz, to, U)
-    _product(dc, at, former, former_at, slope, U, dz, to + U, U)
+    _product(dc, at, former, 0, slope, U, dz, to + U, U)
     _product(dc, at, z, z_at, slope, 2 * U, dz, to + 2 * U, U)
     _product(dh, at, a, a_at, slope, 3 * U, dz, to + 3 * U, U)
     _multiply(z, z_at + U, dc, at, U)
@@ -347,8 +349,11 @@ def _lstm_row_backward(
 def rnn_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
+    x: Any,
+    kernel: Any,
     recurrent: Any,
+    bias: Any,
     h0: Any,
     mask: Any,
     scale: Any,
@@ -356,45 +361,51 @@ def rnn_blocks(
     h: Any,
     phi: int,
 ) -> None:
-    """Run blocks of samples: ``z`` holds the input's product, then the new states before the mask."""
-    N, T, U = shape
-    state, seen, sums = np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
+    """Run blocks of samples: write the new states, before the mask into ``z``."""
+    N, T, D, U = shape
+    state, seen = np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
+    inputs, own, other = np.empty(ROWS * D, h.dtype), np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
     for block in range(first, last):
         start = block * ROWS
         rows = min(ROWS, N - start)
         _copy(h0, start * U, state, 0, rows * U)
-        product_of = seen[: rows * U].reshape(rows, U)
-        product_to = sums[: rows * U].reshape(rows, U)
+        x_t, h_t = inputs[: rows * D].reshape(rows, D), seen[: rows * U].reshape(rows, U)
+        of_x, of_h = own[: rows * U].reshape(rows, U), other[: rows * U].reshape(rows, U)
         for t in range(T):
+            _gather(x, start * T + t, T, inputs, rows, D)
             _copy(state, 0, seen, 0, rows * U)
             if scale.size:
                 _multiply(scale, start * U, seen, 0, rows * U)
-            np.dot(product_of, recurrent, product_to)  # (rows, U) @ (U, U)
+            np.dot(x_t, kernel, of_x)  # (rows, D) @ (D, U)
+            np.dot(h_t, recurrent, of_h)  # (rows, U) @ (U, U)
+            _add(other, 0, own, 0, rows * U)
             for r in range(rows):
-                step = t * N + start + r
+                step = (start + r) * T + t
                 if not mask.size or mask[step]:
-                    _add(sums, r * U, z, step * U, U)
-                    activate(phi, z, step * U, U)
-                    _copy(z, step * U, state, r * U, U)
-            _copy(state, 0, h, (t * N + start) * U, rows * U)
+                    _add(bias, 0, own, r * U, bias.size)
+                    activate(phi, own, r * U, U)
+                    _copy(own, r * U, z, step * U, U)
+                    _copy(own, r * U, state, r * U, U)
+                _copy(state, r * U, h, step * U, U)
 
 
 @jit
 def rnn_backward_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     transposed: Any,
     dh: Any,
     mask: Any,
     scale: Any,
     z: Any,
     dz: Any,
+    dbias: Any,
     dh0: Any,
     phi: int,
 ) -> None:
-    """Run blocks of samples backwards."""
-    N, T, U = shape
+    """Run blocks of samples backwards; each sums its own ``dbias``."""
+    N, T, _, U = shape
     dstate, back, sums = np.empty(ROWS * U, z.dtype), np.empty(ROWS * U, z.dtype), np.empty(ROWS * U, z.dtype)
     for block in range(first, last):
         start = block * ROWS
@@ -403,20 +414,21 @@ def rnn_backward_blocks(
         product_of = sums[: rows * U].reshape(rows, U)
         product_to = back[: rows * U].reshape(rows, U)
         for t in range(T - 1, -1, -1):
-            here = (t * N + start) * U
-            _add(dh, here, dstate, 0, rows * U)
             for r in range(rows):
-                if mask.size and not mask[t * N + start + r]:
+                step = (start + r) * T + t
+                _add(dh, step * U, dstate, r * U, U)
+                if mask.size and not mask[step]:
                     _clear(sums, r * U, U)
                 else:
-                    slopes(phi, z, here + r * U, sums, r * U, U)
+                    slopes(phi, z, step * U, sums, r * U, U)
                     _multiply(dstate, r * U, sums, r * U, U)
-            _copy(sums, 0, dz, here, rows * U)
+                _copy(sums, r * U, dz, step * U, U)
+                _add(sums, r * U, dbias, block * U, U)
             np.dot(product_of, transposed, product_to)  # (rows, U) @ (U, U)
             if scale.size:
                 _multiply(scale, start * U, back, 0, rows * U)
             for r in range(rows):
-                if not mask.size or mask[t * N + start + r]:
+                if not mask.size or mask[(start + r) * T + t]:
                     _copy(back, r * U, dstate, r * U, U)
         _copy(dstate, 0, dh0, start * U, rows * U)
 
@@ -428,10 +440,12 @@ def rnn_backward_blocks(
 def gru_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
+    x: Any,
+    kernel: Any,
     recurrent: Any,
-    h0: Any,
     bias: Any,
+    h0: Any,
     mask: Any,
     scale: Any,
     gates: Any,
@@ -440,33 +454,37 @@ def gru_blocks(
     phi: int,
     sigma: int,
 ) -> None:
-    """Run blocks of samples: ``gates`` holds the input's product, then z, r, g; ``inner`` what r is multiplied by."""
-    N, T, U = shape
+    """Run blocks of samples: write the gates z, r, g, what r is multiplied by (``inner``), and the states."""
+    N, T, D, U = shape
     state, seen = np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
-    sums = np.empty(ROWS * 3 * U, h.dtype)
+    inputs, own, other = np.empty(ROWS * D, h.dtype), np.empty(ROWS * 3 * U, h.dtype), np.empty(ROWS * 3 * U, h.dtype)
     for block in range(first, last):
         start = block * ROWS
         rows = min(ROWS, N - start)
         _copy(h0, start * U, state, 0, rows * U)
-        product_of = seen[: rows * U].reshape(rows, U)
-        product_to = sums[: rows * 3 * U].reshape(rows, 3 * U)
+        x_t, h_t = inputs[: rows * D].reshape(rows, D), seen[: rows * U].reshape(rows, U)
+        of_x, of_h = own[: rows * 3 * U].reshape(rows, 3 * U), other[: rows * 3 * U].reshape(rows, 3 * U)
         for t in range(T):
+            _gather(x, start * T + t, T, inputs, rows, D)
             _copy(state, 0, seen, 0, rows * U)
             if scale.size:
                 _multiply(scale, start * U, seen, 0, rows * U)
-            np.dot(product_of, recurrent, product_to)  # (rows, U) @ (U, 3U)
+            np.dot(x_t, kernel, of_x)  # (rows, D) @ (D, 3U)
+            np.dot(h_t, recurrent, of_h)  # (rows, U) @ (U, 3U)
             for r in range(rows):
-                step = t * N + start + r
+                step = (start + r) * T + t
                 if not mask.size or mask[step]:
                     if bias.size:
-                        _add(bias, 0, sums, r * 3 * U, 3 * U)
-                    _copy(sums, (r * 3 + 2) * U, inner, step * U, U)
-                    _add(sums, r * 3 * U, gates, step * 3 * U, 2 * U)
+                        _add(bias, 0, own, r * 3 * U, 3 * U)
+                        _add(bias, 3 * U, other, r * 3 * U, 3 * U)
+                    _copy(own, r * 3 * U, gates, step * 3 * U, 3 * U)
+                    _add(other, r * 3 * U, gates, step * 3 * U, 2 * U)
+                    _copy(other, (r * 3 + 2) * U, inner, step * U, U)
                     activate(sigma, gates, step * 3 * U, 2 * U)
                     _gru_candidate(gates, step * 3 * U, inner, step * U, U)
                     activate(phi, gates, (step * 3 + 2) * U, U)
                     _gru_mix(gates, step * 3 * U, state, r * U, U)
-            _copy(state, 0, h, (t * N + start) * U, rows * U)
+                _copy(state, r * U, h, step * U, U)
 
 
 @jit
@@ -490,7 +508,7 @@ def _gru_mix(z: Any, at: int, h: Any, to: int, units: int) -> None:
 def gru_backward_blocks(
     first: int,
     last: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     transposed: Any,
     dh: Any,
     h0: Any,
@@ -501,12 +519,16 @@ def gru_backward_blocks(
     h: Any,
     du: Any,
     ds: Any,
+    dbias: Any,
     dh0: Any,
     phi: int,
     sigma: int,
 ) -> None:
-    """Run blocks of samples backwards: ``du`` belongs to the input's sums, ``ds`` to the state's."""
-    N, T, U = shape
+    """Run blocks of samples backwards; each sums its own ``dbias``.
+
+    ``du`` and the bias's first row belong to the input's sums, ``ds`` and its second row to the state's.
+    """
+    N, T, _, U = shape
     dstate, back, former = np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype), np.empty(ROWS * U, h.dtype)
     sums, slope = np.empty(ROWS * 3 * U, h.dtype), np.empty(3 * U, h.dtype)
     for block in range(first, last):
@@ -516,33 +538,35 @@ def gru_backward_blocks(
         product_of = sums[: rows * 3 * U].reshape(rows, 3 * U)
         product_to = back[: rows * U].reshape(rows, U)
         for t in range(T - 1, -1, -1):
-            here = t * N + start
-            _add(dh, here * U, dstate, 0, rows * U)
             if t > 0:
-                _copy(h, (here - N) * U, former, 0, rows * U)
+                _gather(h, start * T + t - 1, T, former, rows, U)
             else:
                 _copy(h0, start * U, former, 0, rows * U)
             for r in range(rows):
-                step = here + r
+                step = (start + r) * T + t
+                _add(dh, step * U, dstate, r * U, U)
                 if mask.size and not mask[step]:
                     _clear(du, step * 3 * U, 3 * U)
                     _clear(sums, r * 3 * U, 3 * U)
-                    continue
-                slopes(sigma, gates, step * 3 * U, slope, 0, 2 * U)
-                slopes(phi, gates, (step * 3 + 2) * U, slope, 2 * U, U)
-                _gru_row_backward(dstate, former, r * U, gates, step * 3 * U, slope, du, U)
-                _product(du, (step * 3 + 2) * U, inner, step * U, slope, U, sums, (r * 3 + 1) * U, U)
-                _copy(sums, (r * 3 + 1) * U, du, (step * 3 + 1) * U, U)
-                _copy(du, step * 3 * U, sums, r * 3 * U, U)
-                _copy(du, (step * 3 + 2) * U, sums, (r * 3 + 2) * U, U)
-                _multiply(gates, (step * 3 + 1) * U, sums, (r * 3 + 2) * U, U)
-            _copy(sums, 0, ds, here * 3 * U, rows * 3 * U)
+                else:
+                    slopes(sigma, gates, step * 3 * U, slope, 0, 2 * U)
+                    slopes(phi, gates, (step * 3 + 2) * U, slope, 2 * U, U)
+                    _gru_row_backward(dstate, former, r * U, gates, step * 3 * U, slope, du, U)
+                    _product(du, (step * 3 + 2) * U, inner, step * U, slope, U, sums, (r * 3 + 1) * U, U)
+                    _copy(sums, (r * 3 + 1) * U, du, (step * 3 + 1) * U, U)
+                    _copy(du, step * 3 * U, sums, r * 3 * U, U)
+                    _copy(du, (step * 3 + 2) * U, sums, (r * 3 + 2) * U, U)
+                    _multiply(gates, (step * 3 + 1) * U, sums, (r * 3 + 2) * U, U)
+                _copy(sums, r * 3 * U, ds, step * 3 * U, 3 * U)
+                _add(du, step * 3 * U, dbias, block * 6 * U, 3 * U)
+                _add(sums, r * 3 * U, dbias, (block * 2 + 1) * 3 * U, 3 * U)
             np.dot(product_of, transposed, product_to)  # (rows, 3U) @ (3U, U)
             if scale.size:
                 _multiply(scale, start * U, back, 0, rows * U)
             for r in range(rows):
-                if not mask.size or mask[here + r]:
-                    _multiply(gates, (here + r) * 3 * U, dstate, r * U, U)
+                step = (start + r) * T + t
+                if not mask.size or mask[step]:
+                    _multiply(gates, step * 3 * U, dstate, r * U, U)
                     _add(back, r * U, dstate, r * U, U)
         _copy(dstate, 0, dh0, start * U, rows * U)
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tinymed import datasets
+from tinymed.preprocessing.image import save_img
+from tinymed.utils import to_categorical
 
 IMPORTS = {
     r"^import keras$": "import tinymed as keras",
@@ -67,6 +69,36 @@ def test_p3_tells_ten_classes_apart(documents_folder, data_folder):
     accuracy = model.evaluate(x[300:], labels[300:], verbose=0)[1]
     assert accuracy > 0.8
     assert model.predict(x[:2], verbose=0).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*input_shape.*", "ignore:.*lr.*")
+def test_p4a_tells_the_class_of_a_picture_on_disk(documents_folder, data_folder, tmp_path):
+    # PNG and JPEG files of several sizes, grey as X-rays are: a bright band across, a bright band down, or neither.
+    rng = np.random.default_rng(0)
+    paths, labels = [], np.arange(15) % 3
+    for place, label in enumerate(labels):
+        picture = rng.uniform(0, 90, (250 + place, 230, 1))
+        picture[100:150] += 160 * (label == 1)
+        picture[:, 90:140] += 160 * (label == 2)
+        paths.append(tmp_path / f"{place}.{'png' if place % 2 else 'jpg'}")
+        save_img(paths[-1], picture, scale=False)
+    # What the section leaves to its reader: how many classes there are, and NumPy under its usual name.
+    names = {"num_classes": 3, "np": np}
+    exec(program(documents_folder, "004_", "4.1"), names)
+    images = np.stack([names["preprocess_image"](path) for path in paths])
+    assert images.shape == (15, 224, 224, 3)
+    assert images.dtype == np.float32 and 0 <= images.min() < 0.1 and 0.9 < images.max() <= 1
+    model = names["build_cnn_model"]()
+    assert model.count_params() == 3 * 9 * 32 + 32 + 32 * 9 * 64 + 64 + 64 * 9 * 128 + 128 + (
+        26 * 26 * 128 * 512 + 512 + 512 * 3 + 3
+    )
+    names["train_cnn_model"](model, images, to_categorical(labels, 3), 6, 5)
+    found = [names["predict_disease"](model, path) for path in paths]
+    assert np.mean(found == labels) > 0.8
+    assert np.array_equal(found, model.predict(images, verbose=0).argmax(axis=1))
+    for path in sorted((data_folder / "cxr_nih_samples").glob("*.png")):  # real chest X-rays, 512 x 512
+        assert names["predict_disease"](model, path) in range(3)
+        assert 0.2 < names["preprocess_image"](path).mean() < 0.8
 
 
 @pytest.mark.filterwarnings("ignore:.*input_shape.*", "ignore:.*lr.*")

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 
 from tinymed import backend
+
+_ELSEWHERE = {
+    "array_to_img": "image",
+    "img_to_array": "image",
+    "load_img": "image",
+    "pad_sequences": "sequence",
+    "save_img": "image",
+}
+"""What Keras offers here too, by the module of ``preprocessing`` where it is."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"tinymed.preprocessing.{_ELSEWHERE[name]}"), name)
+    raise AttributeError(f"module 'tinymed.utils' has no attribute {name!r}")
 
 
 def set_random_seed(seed: int) -> None:

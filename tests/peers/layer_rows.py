@@ -225,6 +225,11 @@ RECURRENT = [
 ROWS = [*DENSE, *CONVOLUTION, *POOLING, *SHAPING, *MERGING, *NORMALIZATION, *ACTIVATION, *NOISE, *RECURRENT]
 
 # Public names that have no layer of Keras's to be compared with.
-WITHOUT_PEER = {"Layer": "the base class", "Input": "a function", "InputLayer": "computes nothing"} | dict.fromkeys(
+WITHOUT_PEER = {
+    "Layer": "the base class",
+    "Input": "a function",
+    "InputLayer": "computes nothing",
+    "Warp": "Keras has none",
+} | dict.fromkeys(
     ("Bidirectional", "GRUCell", "LSTMCell", "SimpleRNNCell", "TimeDistributed"), "compared in test_recurrent.py"
 )

@@ -79,6 +79,7 @@ from tinymed.layers.resizing import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from tinymed.layers.sampling import Warp
 from tinymed.layers.shaping import Flatten, Permute, RepeatVector, Reshape
 from tinymed.layers.symbolic import Input, InputLayer
 from tinymed.layers.wrappers import Bidirectional, TimeDistributed
@@ -162,6 +163,7 @@ __all__ = [
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Warp",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

@@ -27,7 +27,9 @@ from tinymed.losses.crossentropy import (
     CategoricalFocalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from tinymed.losses.heatmap import HeatmapFocalCrossentropy
 from tinymed.losses.overlap import Dice, DiceCrossentropy, Tversky
+from tinymed.losses.registration import DisplacementSmoothness, LocalCorrelation, MutualInformation
 from tinymed.losses.regression import (
     CategoricalHinge,
     CosineSimilarity,
@@ -75,14 +77,18 @@ categorical_hinge = _function(CategoricalHinge, "categorical_hinge")
 cosine_similarity = _function(CosineSimilarity, "cosine_similarity")
 dice = _function(Dice, "dice")
 dice_crossentropy = _function(DiceCrossentropy, "dice_crossentropy")
+displacement_smoothness = _function(DisplacementSmoothness, "displacement_smoothness")
+heatmap_focal_crossentropy = _function(HeatmapFocalCrossentropy, "heatmap_focal_crossentropy")
 hinge = _function(Hinge, "hinge")
 huber = _function(Huber, "huber")
 kl_divergence = kld = KLD = kullback_leibler_divergence = _function(KLDivergence, "kl_divergence")
+local_correlation = _function(LocalCorrelation, "local_correlation")
 log_cosh = logcosh = _function(LogCosh, "log_cosh")
 mean_absolute_error = mae = MAE = _function(MeanAbsoluteError, "mean_absolute_error")
 mean_absolute_percentage_error = mape = MAPE = _function(MeanAbsolutePercentageError, "mean_absolute_percentage_error")
 mean_squared_error = mse = MSE = _function(MeanSquaredError, "mean_squared_error")
 mean_squared_logarithmic_error = msle = MSLE = _function(MeanSquaredLogarithmicError, "mean_squared_logarithmic_error")
+mutual_information = _function(MutualInformation, "mutual_information")
 poisson = _function(Poisson, "poisson")
 sparse_categorical_crossentropy = _function(SparseCategoricalCrossentropy, "sparse_categorical_crossentropy")
 squared_hinge = _function(SquaredHinge, "squared_hinge")

@@ -53,6 +53,7 @@ from tinymed.ops.activations_smooth import (
     tanh,
     tanh_backward,
 )
+from tinymed.ops.boxes import box_iou, decode_boxes, encode_boxes, non_maximum_suppression
 from tinymed.ops.clipping import clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 from tinymed.ops.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward, conv3d, conv3d_backward
 from tinymed.ops.cross_entropy import (
@@ -103,6 +104,12 @@ from tinymed.ops.global_pooling import (
     global_max_pool_backward,
 )
 from tinymed.ops.gru import gru, gru_backward
+from tinymed.ops.heatmap import (
+    heatmap_focal_crossentropy,
+    heatmap_focal_crossentropy_backward,
+    sigmoid_heatmap_focal_crossentropy,
+    sigmoid_heatmap_focal_crossentropy_backward,
+)
 from tinymed.ops.losses import (
     huber,
     huber_backward,
@@ -184,6 +191,7 @@ from tinymed.ops.resizing import (
     upsampling_nearest,
     upsampling_nearest_backward,
 )
+from tinymed.ops.sampling import warp, warp_backward
 from tinymed.ops.shaping import (
     cropping,
     cropping_backward,
@@ -198,7 +206,14 @@ from tinymed.ops.shaping import (
     zero_padding,
     zero_padding_backward,
 )
+from tinymed.ops.similarity import (
+    local_correlation,
+    local_correlation_backward,
+    mutual_information,
+    mutual_information_backward,
+)
 from tinymed.ops.simple_rnn import simple_rnn, simple_rnn_backward
+from tinymed.ops.smoothness import displacement_smoothness, displacement_smoothness_backward
 from tinymed.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinymed.ops.special import erf, erf_backward
 from tinymed.ops.transposed import conv2d_transpose, conv2d_transpose_backward
@@ -230,6 +245,7 @@ __all__ = [
     "binary_crossentropy_backward",
     "binary_focal_crossentropy",
     "binary_focal_crossentropy_backward",
+    "box_iou",
     "categorical_crossentropy",
     "categorical_crossentropy_backward",
     "categorical_focal_crossentropy",
@@ -257,18 +273,22 @@ __all__ = [
     "cosine_similarity_backward",
     "cropping",
     "cropping_backward",
+    "decode_boxes",
     "dense",
     "dense_backward",
     "dice_crossentropy",
     "dice_crossentropy_backward",
     "dice_loss",
     "dice_loss_backward",
+    "displacement_smoothness",
+    "displacement_smoothness_backward",
     "dropout",
     "dropout_backward",
     "elu",
     "elu_backward",
     "embedding",
     "embedding_backward",
+    "encode_boxes",
     "erf",
     "erf_backward",
     "exponential",
@@ -288,6 +308,8 @@ __all__ = [
     "gru_backward",
     "hard_sigmoid",
     "hard_sigmoid_backward",
+    "heatmap_focal_crossentropy",
+    "heatmap_focal_crossentropy_backward",
     "hinge",
     "hinge_backward",
     "huber",
@@ -304,6 +326,8 @@ __all__ = [
     "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "local_correlation",
+    "local_correlation_backward",
     "log_cosh",
     "log_cosh_backward",
     "log_softmax",
@@ -332,6 +356,9 @@ __all__ = [
     "mish_backward",
     "multiply",
     "multiply_backward",
+    "mutual_information",
+    "mutual_information_backward",
+    "non_maximum_suppression",
     "op",
     "permute",
     "permute_backward",
@@ -357,6 +384,8 @@ __all__ = [
     "sigmoid_crossentropy_backward",
     "sigmoid_focal_crossentropy",
     "sigmoid_focal_crossentropy_backward",
+    "sigmoid_heatmap_focal_crossentropy",
+    "sigmoid_heatmap_focal_crossentropy_backward",
     "silu",
     "silu_backward",
     "simple_rnn",
@@ -391,6 +420,8 @@ __all__ = [
     "upsampling_bilinear_backward",
     "upsampling_nearest",
     "upsampling_nearest_backward",
+    "warp",
+    "warp_backward",
     "zero_padding",
     "zero_padding_backward",
 ]

@@ -42,6 +42,13 @@ from tinymed.metrics.curves import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
+from tinymed.metrics.detection import (
+    detection_average_precision,
+    detection_precision_recall,
+    froc,
+    froc_sensitivity,
+    match_boxes,
+)
 from tinymed.metrics.fscore import F1Score, FBetaScore
 from tinymed.metrics.regression import (
     BinaryCrossentropy,
@@ -118,6 +125,8 @@ __all__ = [
     "detection_precision_recall",
     "dice_coefficient",
     "for_outputs",
+    "froc",
+    "froc_sensitivity",
     "function",
     "get",
     "hausdorff_distance",

@@ -27,6 +27,8 @@ from tinymed.metrics.accuracy import (
     top_k_categorical_accuracy,
 )
 from tinymed.metrics.base import Mean, MeanMetricWrapper, Metric, Sum
+from tinymed.metrics.bootstrap import Interval, bootstrap
+from tinymed.metrics.calibration import Reliability, brier_score, expected_calibration_error, reliability_curve
 from tinymed.metrics.confusion import (
     FalseNegatives,
     FalsePositives,
@@ -92,6 +94,7 @@ __all__ = [
     "FBetaScore",
     "FalseNegatives",
     "FalsePositives",
+    "Interval",
     "IoU",
     "Mean",
     "MeanAbsoluteError",
@@ -105,6 +108,7 @@ __all__ = [
     "PrecisionAtRecall",
     "Recall",
     "RecallAtPrecision",
+    "Reliability",
     "RootMeanSquaredError",
     "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
@@ -118,12 +122,15 @@ __all__ = [
     "average_precision",
     "binary_accuracy",
     "binary_report",
+    "bootstrap",
+    "brier_score",
     "categorical_accuracy",
     "class_report",
     "confusion_matrix",
     "detection_average_precision",
     "detection_precision_recall",
     "dice_coefficient",
+    "expected_calibration_error",
     "for_outputs",
     "froc",
     "froc_sensitivity",
@@ -135,6 +142,7 @@ __all__ = [
     "mean_absolute_error",
     "mean_squared_error",
     "precision_recall_curve",
+    "reliability_curve",
     "roc_auc",
     "roc_curve",
     "sparse_categorical_accuracy",

@@ -15,7 +15,7 @@ import numpy as np
 from tinymed import backend
 
 
-def _labels_and_scores(owner: str, y_true: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
+def labels_and_scores(owner: str, y_true: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return labels as booleans and scores as floats, both (N,), or say what is wrong with them."""
     labels, values = backend.to_host(y_true), np.asarray(backend.to_host(scores), dtype=np.float64)
     if labels.size != values.size:
@@ -78,7 +78,7 @@ def roc_auc(y_true: Any, scores: Any) -> float:
                 raise ValueError(f"roc_auc is not defined: class {number} does not occur among the labels")
             areas.append(roc_auc(classes == number, values[:, number]))
         return float(np.mean(areas))
-    labels, values = _labels_and_scores("roc_auc", y_true, scores)
+    labels, values = labels_and_scores("roc_auc", y_true, scores)
     _need_both_classes("roc_auc", labels)
     positives = int(labels.sum())
     negatives = labels.size - positives
@@ -104,7 +104,7 @@ def roc_curve(y_true: Any, scores: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
         >>> roc_curve([0, 1], [0.2, 0.7])[:2]
         (array([0., 0., 1.]), array([0., 1., 1.]))
     """
-    labels, values = _labels_and_scores("roc_curve", y_true, scores)
+    labels, values = labels_and_scores("roc_curve", y_true, scores)
     _need_both_classes("roc_curve", labels)
     hits, alarms, thresholds = _counts_at_each_score(labels, values)
     start = np.zeros(1)
@@ -128,7 +128,7 @@ def precision_recall_curve(y_true: Any, scores: Any) -> tuple[np.ndarray, np.nda
     Raises:
         ValueError: If there is no positive, because recall is not defined then.
     """
-    labels, values = _labels_and_scores("precision_recall_curve", y_true, scores)
+    labels, values = labels_and_scores("precision_recall_curve", y_true, scores)
     if not labels.any():
         raise ValueError(f"precision_recall_curve is not defined: none of the {labels.size} labels is 1")
     hits, alarms, thresholds = _counts_at_each_score(labels, values)
@@ -212,7 +212,7 @@ def binary_report(y_true: Any, scores: Any, threshold: float = 0.5) -> dict[str,
         >>> report["accuracy"], report["recall"], report["auc"], report["confusion_matrix"]
         (0.75, 1.0, 1.0, [[1, 1], [0, 2]])
     """
-    labels, values = _labels_and_scores("binary_report", y_true, scores)
+    labels, values = labels_and_scores("binary_report", y_true, scores)
     matrix = confusion_matrix(labels, values > threshold, 2)
     (tn, fp), (fn, tp) = matrix.tolist()
     undefined: dict[str, str] = {}

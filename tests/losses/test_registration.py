@@ -11,7 +11,7 @@ F, G = RNG.uniform(size=(2, 6, 6, 1)), RNG.uniform(size=(2, 6, 6, 1))
     ("loss", "operation"),
     [
         (losses.LocalCorrelation(window=3, epsilon=1e-4), lambda: ops.local_correlation(F, G, 3, 1e-4)),
-        (losses.MutualInformation(bins=8, width=0.5), lambda: ops.mutual_information(F, G, 8, 0.5)),
+        (losses.MutualInformation(bins=8), lambda: ops.mutual_information(F, G, 8)),
         (losses.DisplacementSmoothness(order=2), lambda: ops.displacement_smoothness(F, G, 2)),
     ],
 )

@@ -51,7 +51,6 @@ class MutualInformation(_Similarity):
 
     Arguments:
         bins: Number of grey values that are told apart.
-        width: Width of a pixel's Parzen window, in bins.
         reduction: How the values become one number, see :class:`Loss`.
         name: Name in messages.
 
@@ -64,17 +63,16 @@ class MutualInformation(_Similarity):
     def __init__(
         self,
         bins: int = 32,
-        width: float = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
         super().__init__(reduction, name)
-        self.bins, self.width = int(bins), float(width)
+        self.bins = int(bins)
 
     @property
     def options(self) -> dict[str, Any]:
         """The operation's arguments."""
-        return {"bins": self.bins, "width": self.width}
+        return {"bins": self.bins}
 
 
 class DisplacementSmoothness(Loss):

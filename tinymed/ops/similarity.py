@@ -11,7 +11,6 @@ import math
 
 from tinymed.backend import Array, array_namespace, device_of
 from tinymed.ops.registry import backward_of, op
-from tinymed.ops.softmax import softmax
 from tinymed.ops.targets import check_same_shape
 from tinymed.ops.windows import plan_windows, taps
 
@@ -108,16 +107,17 @@ def _box(x: Array, window: int) -> Array:
 
 
 @op
-def mutual_information(y_true: Array, y_pred: Array, bins: int = 32, width: float = 1.0) -> tuple[Array, tuple]:
+def mutual_information(y_true: Array, y_pred: Array, bins: int = 32) -> tuple[Array, tuple]:
     r"""Minus the mutual information of two images: how much the grey value of one says about that of the other.
 
     Nothing is assumed about *what* it says: bright may mean dark and two tissues may share a grey value, so that it
-    compares images of different modalities. The histogram is soft (Parzen windows), which gives it a slope.
+    compares images of different modalities. The histogram is soft (Parzen windows), which gives it a slope: a pixel
+    belongs to the four bins around its value.
 
     Forward:
-        bins at $c_k = k / (B - 1)$; a pixel of value $v$ belongs to bin $k$ to the part
-        $\omega_k(v) = \mathrm{softmax}_k \left( -\frac{(v - c_k)^2}{2 \sigma^2} \right)$, where $\sigma$ is ``width``
-        times the distance of the bins
+        a pixel of value $v$, from 0 to 1, belongs to bin $k = 0, \dots, B - 1$ to the part
+        $\omega_k(v) = \beta(1 + (B - 3) v - k)$ with the cubic B-spline $\beta(d) = \frac23 - d^2 + \frac12 |d|^3$ for
+        $|d| < 1$, $\frac16 (2 - |d|)^3$ for $1 \le |d| < 2$, else 0
 
         $P_{kl} = \frac1M \sum_m \omega_k(f_m)\, \omega_l(g_m)$ over the $M$ pixels, $p_k = \sum_l P_{kl}$,
         $q_l = \sum_k P_{kl}$, and
@@ -127,10 +127,9 @@ def mutual_information(y_true: Array, y_pred: Array, bins: int = 32, width: floa
 
     Backward:
         $dP_{kl} = d\ell \left( -\varphi'(P_{kl}) + \varphi'(p_k) + \varphi'(q_l) \right)$ with
-        $\varphi'(p) = \log (p + \varepsilon) + \frac{p}{p + \varepsilon}$
-
-        $d\omega_{ml} = \frac1M \sum_k \omega_k(f_m)\, dP_{kl}$, and
-        $dg_m = \frac{1}{\sigma^2} \sum_l d\omega_{ml}\, \omega_l(g_m) \left( c_l - \sum_k c_k\, \omega_k(g_m) \right)$
+        $\varphi'(p) = \log (p + \varepsilon) + \frac{p}{p + \varepsilon}$, and
+        $dg_m = \frac1M \sum_{kl} \omega_k(f_m)\, \omega_l'(g_m)\, dP_{kl}$ with
+        $\omega_l'(v) = (B - 3)\, \beta'(1 + (B - 3) v - l)$; 0 for values outside of 0 to 1
 
     Shapes:
         ========  ==============  ==============================================
@@ -140,65 +139,65 @@ def mutual_information(y_true: Array, y_pred: Array, bins: int = 32, width: floa
         ========  ==============  ==============================================
 
     Arguments:
-        y_true: Fixed images with values from 0 to 1; they get no gradient. Values beyond count as the nearest bin.
+        y_true: Fixed images with values from 0 to 1; they get no gradient. Values beyond count as 0 or 1.
         y_pred: The others, likewise.
-        bins: Number B of bins for each image.
-        width: Standard deviation of a pixel's Parzen window, in bins.
+        bins: Number B of bins for each image, at least 4.
 
     Raises:
-        ValueError: If the shapes differ, or there are fewer than two bins.
+        ValueError: If the shapes differ, or there are fewer than four bins.
 
     Example:
         >>> import numpy as np
         >>> f = np.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 2, 2, 1)
-        >>> loss, cache = mutual_information(f, 1 - f, bins=2, width=0.2)
+        >>> loss, cache = mutual_information(f, 1 - f, bins=16)
         >>> loss.round(4)  # one bit is log 2
         array([-0.6931])
 
     Source:
-        Viola and Wells, International Journal of Computer Vision, 1997; Maes et al., IEEE Transactions on Medical
-        Imaging, 1997.
+        Viola and Wells, International Journal of Computer Vision, 1997; with B-splines in Mattes et al., IEEE
+        Transactions on Medical Imaging, 2003.
     """
-    check_same_shape("the mutual information", y_true, y_pred)
-    if int(bins) != bins or bins < 2 or not width > 0:
-        raise ValueError(f"mutual_information needs two bins or more of positive width, got {bins!r} and {width!r}")
+    check_mutual(y_true, y_pred, bins)
     xp = array_namespace(y_pred)
-    pixels = math.prod(y_pred.shape[1:])
-    sharpness = ((bins - 1) / width) ** 2  # 1 / sigma^2
-    centres = xp.arange(bins, dtype=y_pred.dtype, device=device_of(y_pred)) / (bins - 1)
-    of_f, of_g = (_parts(xp.reshape(x, (x.shape[0], pixels)), centres, sharpness) for x in (y_true, y_pred))
-    joint = xp.matrix_transpose(of_f) @ of_g / pixels  # (N, B, M) @ (N, M, B)
-    p, q = xp.sum(joint, axis=2, keepdims=True), xp.sum(joint, axis=1, keepdims=True)
-    loss = xp.sum(_phi(p), axis=(1, 2)) + xp.sum(_phi(q), axis=(1, 2)) - xp.sum(_phi(joint), axis=(1, 2))
-    return loss, (of_f, of_g, joint, centres, sharpness, y_pred.shape)
+    of_f, of_g = _parts(y_true, bins)[0], _parts(y_pred, bins)[0]
+    joint = xp.matrix_transpose(of_f) @ of_g / of_f.shape[1]  # (N, B, M) @ (N, M, B)
+    return minus_information(joint), (y_true, y_pred, joint)
 
 
 @backward_of(mutual_information)
 def mutual_information_backward(dy: Array, cache: tuple) -> Array:
     """Return the gradient of the warped image (see :func:`mutual_information`)."""
-    of_f, of_g, joint, centres, sharpness, shape = cache
+    y_true, y_pred, joint = cache
     xp = array_namespace(dy)
+    bins = joint.shape[1]
+    of_f, (_, slope) = _parts(y_true, bins)[0], _parts(y_pred, bins)
+    djoint = minus_information_slope(dy, joint)
+    dg = xp.sum((of_f @ djoint) * slope, axis=2) / of_f.shape[1]  # (N, M, B) @ (N, B, B)
+    return xp.reshape(dg, y_pred.shape)
+
+
+def check_mutual(y_true: Array, y_pred: Array, bins: int) -> None:
+    """Raise ValueError unless :func:`mutual_information` can work on these."""
+    check_same_shape("the mutual information", y_true, y_pred)
+    if int(bins) != bins or bins < 4:
+        raise ValueError(f"mutual_information needs four bins or more but got {bins!r}")
+
+
+def minus_information(joint: Array) -> Array:
+    """Return minus the mutual information of joint histograms (N, B, B), each of sum one."""
+    xp = array_namespace(joint)
+    p, q = xp.sum(joint, axis=2), xp.sum(joint, axis=1)
+    return xp.sum(_phi(p), axis=1) + xp.sum(_phi(q), axis=1) - xp.sum(_phi(joint), axis=(1, 2))
+
+
+def minus_information_slope(dy: Array, joint: Array) -> Array:
+    """Return the gradient of :func:`minus_information`, (N, B, B)."""
+    xp = array_namespace(joint)
     p, q = xp.sum(joint, axis=2, keepdims=True), xp.sum(joint, axis=1, keepdims=True)
-    djoint = _phi_slope(p) + _phi_slope(q) - _phi_slope(joint)  # (N, B, B)
-    djoint = djoint * (dy / of_g.shape[1])[:, None, None]
-    dparts = of_f @ djoint  # (N, M, B) @ (N, B, B)
-    mean = xp.sum(of_g * centres, axis=2, keepdims=True)
-    return xp.reshape(xp.sum(dparts * of_g * (centres - mean), axis=2) * sharpness, shape)
+    return (_phi_slope(p) + _phi_slope(q) - _phi_slope(joint)) * dy[:, None, None]
 
 
 _EPSILON = 1e-7
-
-
-def _parts(x: Array, centres: Array, sharpness: float) -> Array:
-    """Return to which part each pixel belongs to each bin, (N, M, B); they sum to one."""
-    xp = array_namespace(x)
-    x = xp.minimum(xp.maximum(x, _FURTHEST[0]), _FURTHEST[1])
-    # (v - c)^2 = v^2 - 2 v c + c^2, and v^2 is the same for all bins: the softmax does not see it.
-    return softmax((x[..., None] * centres - 0.5 * centres * centres) * sharpness)[0]
-
-
-_FURTHEST = (-1e6, 1e6)
-"""Values beyond are in the outermost bin anyway, and products with them might overflow."""
 
 
 def _phi(p: Array) -> Array:
@@ -207,3 +206,18 @@ def _phi(p: Array) -> Array:
 
 def _phi_slope(p: Array) -> Array:
     return array_namespace(p).log(p + _EPSILON) + p / (p + _EPSILON)
+
+
+def _parts(x: Array, bins: int) -> tuple[Array, Array]:
+    """Return to which part each pixel belongs to each bin, (N, M, B), and the slope of that in its value."""
+    xp = array_namespace(x)
+    x = xp.reshape(x, (x.shape[0], math.prod(x.shape[1:]), 1))
+    inside = (x >= 0) & (x <= 1)
+    place = xp.minimum(xp.maximum(x, 0.0), 1.0) * (bins - 3) + 1
+    d = place - xp.arange(bins, dtype=x.dtype, device=device_of(x))
+    size, sign = xp.abs(d), xp.sign(d)
+    rest = xp.maximum(2 - size, 0.0)  # 0 from a distance of 2 on
+    near = size < 1
+    part = xp.where(near, 2 / 3 - d * d + 0.5 * size * d * d, rest * rest * rest / 6)
+    slope = xp.where(near, 1.5 * d * size - 2 * d, -0.5 * sign * rest * rest) * (bins - 3)
+    return part, xp.where(inside, slope, xp.zeros_like(slope))

@@ -17,6 +17,7 @@ so that they can be counted.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 from collections.abc import Iterator
@@ -79,9 +80,19 @@ def use_backend(name: str, device: Any = None) -> Iterator[None]:
 
 def array_namespace(*arrays: Array) -> Any:
     """Return the array API namespace of the given arrays (``None`` entries are passed over)."""
+    given = [a for a in arrays if a is not None]
+    if given and all(type(a) is np.ndarray for a in given):
+        return _numpy_namespace()
     import array_api_compat
 
-    return array_api_compat.array_namespace(*(a for a in arrays if a is not None))
+    return array_api_compat.array_namespace(*given)
+
+
+@functools.cache
+def _numpy_namespace() -> Any:
+    import array_api_compat
+
+    return array_api_compat.array_namespace(np.empty(0))
 
 
 def device_of(x: Array) -> Any:

@@ -208,13 +208,13 @@ class Model(Trainer, Layer):
         if len(shapes) != len(self.inputs):
             raise ValueError(f"{self.name} takes {len(self.inputs)} inputs but got {len(shapes)}")
         for tensor, given in zip(self.inputs, shapes, strict=True):
-            for node in self.nodes:
-                if tensor in node.inputs and not node.takes_list:
-                    node.layer.check_shape(given)
             fits = len(given) == len(tensor.shape) and all(
                 a is None or b is None or a == b for a, b in zip(tensor.shape, given, strict=True)
             )
             if not fits:
+                for node in self.nodes:  # a layer's own words are clearer
+                    if tensor in node.inputs and not node.takes_list:
+                        node.layer.check_shape(given)
                 expected = ", ".join("N" if i == 0 and s is None else str(s) for i, s in enumerate(tensor.shape))
                 raise ValueError(
                     f"{self.name} expects ({expected}) but got {tuple(given)}: "

@@ -92,8 +92,9 @@ def _dispatching(function: Callable[..., Any]) -> OpFunction:
     def call(*args: Any, **kwargs: Any) -> Any:
         first: Any = _first_array(args[0] if args else next(iter(kwargs.values()), None))
         body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
-        if _is_half(first) or any(map(_is_half, args)):
-            return _in_single_precision(body, args, kwargs)
+        for x in (first, *args):
+            if hasattr(x, "dtype") and _is_half(x):
+                return _in_single_precision(body, args, kwargs)
         return body(*args, **kwargs)
 
     result = cast(Any, call)

@@ -19,10 +19,12 @@ Everything here works for one, two or three spatial axes.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from tinymed.backend import Array, array_namespace, device_of
 from tinymed.ops.registry import backward_of, op
@@ -106,7 +108,16 @@ def plan_windows(
     Raises:
         ValueError: If the padding is unknown or the window is larger than the (padded) image.
     """
-    image = tuple(image)
+    pads = padding if isinstance(padding, str) else tuple((int(before), int(after)) for before, after in padding)
+    return _planned(tuple(image), _hashable(window), _hashable(strides), pads, _hashable(dilation_rate))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@functools.lru_cache(maxsize=1024)  # a network plans the same windows at every step
+def _planned(image: tuple[int, ...], window: Any, strides: Any, padding: Padding, dilation_rate: Any) -> Windows:
     axes = len(image)
     window = per_axis(window, axes, "the window size")
     strides = per_axis(strides, axes, "strides")
@@ -122,7 +133,7 @@ def plan_windows(
             missing = [0] * axes
         pads = tuple((m // 2, m - m // 2) for m in missing) if padding != "causal" else ((spans[0] - 1, 0),)
     else:
-        pads = tuple((int(before), int(after)) for before, after in padding)
+        pads = tuple(padding)
         counts = tuple(
             (size + sum(pad) - k) // s + 1 for size, pad, k, s in zip(image, pads, spans, strides, strict=True)
         )

@@ -13,6 +13,9 @@ from tinymed.kernels.cpu import buffers, threads
 _BLOCKS = 8
 """Into how many blocks of rows or columns a large product is cut."""
 
+_SLICE = 192
+"""Rows of ``b`` that are multiplied at a time where the common side is long: they stay in the processor's cache."""
+
 _SMALL = 1 << 20
 """Below so many multiplications a product is not worth sharing."""
 
@@ -52,8 +55,11 @@ def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     def body(first: int, last: int) -> None:
         for place in range(first, last):
-            here = slice(place * step, (place + 1) * step)
-            np.matmul(a[:, here], b[here], out=parts[place])
+            parts[place] = 0
+            stop = min((place + 1) * step, inner)
+            for start in range(place * step, stop, _SLICE):
+                here = slice(start, min(start + _SLICE, stop))
+                parts[place] += a[:, here] @ b[here]
 
     with threads.one_blas_thread():
         threads.run(body, len(parts))

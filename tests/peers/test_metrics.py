@@ -129,6 +129,7 @@ FUNCTIONS = (
 WITHOUT_PEER = {
     "Metric", "MeanMetricWrapper", "accuracy", "average_precision", "binary_report", "class_report", "confusion_matrix",
     "for_outputs", "function", "get", "precision_recall_curve", "roc_auc", "roc_curve",
+    "endpoint_error", "folding", "jacobian_determinant",
     "detection_average_precision", "detection_precision_recall", "froc", "froc_sensitivity", "match_boxes",
 }  # fmt: skip
 

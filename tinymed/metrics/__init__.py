@@ -52,6 +52,7 @@ from tinymed.metrics.detection import (
     match_boxes,
 )
 from tinymed.metrics.fscore import F1Score, FBetaScore
+from tinymed.metrics.registration import endpoint_error, folding, jacobian_determinant
 from tinymed.metrics.regression import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -68,6 +69,7 @@ from tinymed.metrics.report import (
     binary_report,
     class_report,
     confusion_matrix,
+    multiclass_report,
     precision_recall_curve,
     roc_auc,
     roc_curve,
@@ -130,7 +132,9 @@ __all__ = [
     "detection_average_precision",
     "detection_precision_recall",
     "dice_coefficient",
+    "endpoint_error",
     "expected_calibration_error",
+    "folding",
     "for_outputs",
     "froc",
     "froc_sensitivity",
@@ -138,9 +142,11 @@ __all__ = [
     "get",
     "hausdorff_distance",
     "intersection_over_union",
+    "jacobian_determinant",
     "match_boxes",
     "mean_absolute_error",
     "mean_squared_error",
+    "multiclass_report",
     "precision_recall_curve",
     "reliability_curve",
     "roc_auc",

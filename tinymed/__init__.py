@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "configurable", "datasets", "files", "gradcheck",
-    "initializers", "keras", "layers", "losses", "metrics", "models", "ops", "optimizers", "plots",
-    "preprocessing", "regularizers", "utils",
+    "initializers", "interpretability", "keras", "layers", "losses", "metrics", "models", "ops", "optimizers", "plots",
+    "preprocessing", "regularizers", "utils", "validation",
 )  # fmt: skip
 
 _NAMES = {

@@ -28,6 +28,7 @@ def test_each_says_what_is_wrong_with_what_and_who_had_it(fault):
         "dropout unscaled", "softmax without its coupling", "Dice without epsilon", "ReLU in place",
         "ties counted", "bias summed over the wrong axis", "shared layer overwrites", "stale cache",
         "Adam without bias correction", "weight decay applied twice", "schedule off by one",
+        "LSTM gate order", "cell path forgotten", "truncated time steps", "mask ignored in backward",
     ],
 )  # fmt: skip
 def test_the_classics_are_there(words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -212,14 +213,19 @@ def _as_dtype(x: np.ndarray, dtype: str) -> np.ndarray:
 
 def is_float(x: Any) -> bool:
     """Tell whether an array of any library holds real floating-point numbers."""
-    return "float" in str(getattr(x, "dtype", ""))
+    return "float" in _dtype_name(getattr(x, "dtype", ""))
 
 
 def _float_dtype(arrays: list[Any]) -> str:
     for x in arrays:
         if is_float(x):
-            return str(x.dtype).rpartition(".")[2]
+            return _dtype_name(x.dtype)
     return "float64"
+
+
+@functools.cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]
 
 
 @contextlib.contextmanager

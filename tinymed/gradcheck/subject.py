@@ -70,8 +70,14 @@ class Subject:
         return y, self.gradients(dy, cache)
 
     def along(self, point: Point, name: str) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the outputs as a function of one tensor, the others held."""
-        return lambda value: self.outputs({**point, name: value})
+        """Return the outputs as a function of one tensor, the others held (and put on the backend once)."""
+        held = {key: on_device(value) for key, value in point.items() if key != name}
+
+        def outputs(value: np.ndarray) -> np.ndarray:
+            with self.body():
+                return flat(self.forward({key: held[key] if key != name else on_device(value) for key in point})[0])
+
+        return outputs
 
     @contextlib.contextmanager
     def body(self) -> Iterator[None]:

@@ -16,13 +16,27 @@ from tinymed.gradcheck.faults import (
     losses,
     normalization,
     pooling,
+    recurrent,
+    sequences,
     shaping,
     steps,
 )
 from tinymed.gradcheck.faults.demonstration import demonstrate_faults
 from tinymed.gradcheck.faults.fault import Fault
 
-_FAMILIES = (activations, shaping, behaviour, convolution, pooling, normalization, losses, layers, steps)
+_FAMILIES = (
+    activations,
+    shaping,
+    behaviour,
+    convolution,
+    pooling,
+    normalization,
+    losses,
+    layers,
+    recurrent,
+    sequences,
+    steps,
+)
 
 FAULTS: list[Fault] = [fault for family in _FAMILIES for fault in family.FAULTS]
 """All faults."""

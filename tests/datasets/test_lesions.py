@@ -91,7 +91,7 @@ def test_take(drawn):
     assert np.array_equal(some.images, drawn.images[[5, 2]])
     assert np.array_equal(some.boxes[1], drawn.boxes[2])
     named = lesions.Lesions(drawn.images, drawn.boxes, [str(i) for i in range(192)])
-    assert named.take(np.array([7])).names == ["7"]
+    assert named.take(np.array([7])).patients == ["7"]
 
 
 def test_wrong_numbers():

@@ -15,6 +15,7 @@ from typing import Any
 from tinymed.configurable import resolve
 
 TASKS = {
+    "detection": "where are the nodules in a CT slice? (D0 §6, D1, D2 §5, D3; phantoms, or --data)",
     "nodules": "is there a nodule in a CT patch? (D0 §5; phantoms)",
     "pneumonia": "is there pneumonia in a chest X-ray? (D0 §5; needs --data)",
 }

@@ -213,7 +213,7 @@ class KeepBest(Callback):
 
 def fit(
     model: Any,
-    samples: Callable[[np.random.Generator], tuple[Any, Any]],
+    samples: Callable[[np.random.Generator], tuple[Any, ...]],
     settings: Settings,
     *,
     callbacks: Sequence[Callback] = (),
@@ -224,7 +224,8 @@ def fit(
 
     Args:
         model: A compiled model.
-        samples: Called once in each epoch with a random generator; returns x and y.
+        samples: Called once in each epoch with a random generator; returns x and y, and
+            weights of the samples if there are any.
         settings: Epochs and batch size.
         callbacks: As in ``model.fit``.
         verbose: As in ``model.fit``.
@@ -236,10 +237,11 @@ def fit(
     rng = backend.new_generator()
     history: History = {}
     for epoch in range(settings.epochs):
-        x, y = samples(rng)
+        x, y, *weights = samples(rng)
         seen = model.fit(
             x,
             y,
+            sample_weight=weights[0] if weights else None,
             initial_epoch=epoch,
             epochs=settings.epochs,  # so that the bar shows it; `_OneEpoch` ends each fit after one
             batch_size=settings.batch_size,

@@ -45,20 +45,20 @@ class Lesions:
     Attributes:
         images: (N, H, W, 1), float32 in [0, 1].
         boxes: For each image its boxes (M, 4), float32, (y0, x0, y1, x1).
-        names: For each image what it is called.
+        patients: For each image whose it is; each image a patient of its own if empty.
     """
 
     images: np.ndarray
     boxes: Sequence[np.ndarray]
-    names: Sequence[str] = ()
+    patients: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def take(self, which: np.ndarray) -> Lesions:
         """Return some of the images, by their numbers."""
-        names = [self.names[i] for i in which] if self.names else ()
-        return Lesions(self.images[which], [self.boxes[i] for i in which], names)
+        patients = [self.patients[i] for i in which] if len(self.patients) else ()
+        return Lesions(self.images[which], [self.boxes[i] for i in which], patients)
 
 
 def draw(n: int, seed: int = 0, size: int = SIZE) -> Lesions:

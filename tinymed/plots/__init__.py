@@ -7,6 +7,19 @@ is said by colour alone.
 """
 
 from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc
+from tinymed.plots.detection import box_sheet, detection_precision_recall, findings_sheet, froc, heat_sheet
 from tinymed.plots.images import prediction_sheet, sheet
 
-__all__ = ["confusion", "learning_curves", "precision_recall", "prediction_sheet", "roc", "sheet"]
+__all__ = [
+    "box_sheet",
+    "confusion",
+    "detection_precision_recall",
+    "findings_sheet",
+    "froc",
+    "heat_sheet",
+    "learning_curves",
+    "precision_recall",
+    "prediction_sheet",
+    "roc",
+    "sheet",
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.kernels.cpu import buffers, threads
+from tinymed.kernels.cpu import buffers, threads, winograd
 from tinymed.kernels.cpu.products import product
 from tinymed.kernels.cpu.tiles import (
     col2im_rows,
@@ -124,10 +124,11 @@ def gradients(
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Return dx, dkernel, dbias; if ``y`` is given, it came out of a ReLU behind the convolution."""
     dy = np.ascontiguousarray(dy)
-    if not input_gradient:  # dy is needed once: it is masked tile by tile
-        return None, *_kernel_gradient(x, dy, y, kernel.shape, windows)
-    if lines_fit(x, kernel, windows):
-        return gradients_in_one_pass(x, kernel, dy, y, None, windows)
+    whole_images = lines_fit(x, kernel, windows)
+    if not input_gradient and not (whole_images and winograd.fits(x, kernel, windows)):
+        return None, *_kernel_gradient(x, dy, y, kernel.shape, windows)  # dy is needed once: it is masked tile by tile
+    if whole_images:
+        return gradients_in_one_pass(x, kernel, dy, y, None, windows, input_gradient)
     dz = dy
     if y is not None:
         dz = buffers.empty(dy.shape, dy.dtype)
@@ -162,6 +163,10 @@ def gradients_in_one_pass(
     input_gradient: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Return dx, dkernel, dbias from whole images; for ``y`` and ``winner`` see :func:`gradient_chunks`."""
+    if winograd.fits(x, kernel, windows):
+        found = winograd.gradients(x, kernel, dy, y, winner, windows, input_gradient)
+        if found is not None:
+            return found
     images, filters = x.shape[0], kernel.shape[-1]
     size = kernel.size // filters
     fold = 1 if winner is None else 2
@@ -193,6 +198,10 @@ def gradients_in_one_pass(
 def _convolve(
     x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, windows: Windows, relu: bool = False
 ) -> np.ndarray:
+    if winograd.fits(x, kernel, windows):
+        found = winograd.convolve(x, kernel, bias, windows, relu)
+        if found is not None:
+            return found
     channels, filters = kernel.shape[-2:]
     y = buffers.empty((x.shape[0], *windows.counts, filters), x.dtype)
     rows = y.reshape(math.prod(y.shape[:-1]), filters)

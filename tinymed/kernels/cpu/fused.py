@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinymed.kernels.cpu import buffers, threads
+from tinymed.kernels.cpu import buffers, threads, winograd
 from tinymed.kernels.cpu.convolution import (
     forward_pass,
     geometry,
@@ -90,6 +90,9 @@ def _conv2d_relu_max_pool(
     if not usual or not lines_fit(x, kernel, windows, lines=2):
         return conv2d_relu_max_pool.textbook(x, kernel, bias, *options)
     windows = replace(windows, counts=(2 * height, 2 * width))  # what no window of the pooling reaches is left out
+    found = winograd.convolve_and_pool(x, kernel, bias, windows) if winograd.fits(x, kernel, windows) else None
+    if found is not None:
+        return found[0], _Kept(x, kernel, bias is not None, windows, *found)
     filters = kernel.shape[-1]
     y = buffers.empty((x.shape[0], height, width, filters), x.dtype)
     winner = buffers.empty(y.shape, np.uint8)

@@ -1,5 +1,31 @@
 """Readers of real formats, and phantoms: images with known content that need no download (floor 3)."""
 
-from tinymed.datasets import boxed, chests, deformations, ecg, ecg_files, images, lesions, medmnist, phantoms
+from tinymed.datasets import (
+    boxed,
+    chests,
+    deformations,
+    ecg,
+    ecg_files,
+    images,
+    lesions,
+    medmnist,
+    organs,
+    phantoms,
+    volume_folders,
+    volumes,
+)
 
-__all__ = ["boxed", "chests", "deformations", "ecg", "ecg_files", "images", "lesions", "medmnist", "phantoms"]
+__all__ = [
+    "boxed",
+    "chests",
+    "deformations",
+    "ecg",
+    "ecg_files",
+    "images",
+    "lesions",
+    "medmnist",
+    "organs",
+    "phantoms",
+    "volume_folders",
+    "volumes",
+]

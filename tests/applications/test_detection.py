@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinymed import backend
-from tinymed.applications import detection
+from tinymed.applications import detection, detection_report
 from tinymed.applications import detection_search as search
 from tinymed.datasets import boxed, lesions
 from tinymed.models import load_model
@@ -135,7 +135,7 @@ def test_trains_on_boxes_of_ones_own(tmp_path, monkeypatch):
         row[: len(boxes)] = boxes
     padded[~(padded[..., 2:] <= (60, 50)).all(axis=-1)] = np.nan
     np.savez(tmp_path / "mine.npz", images=slices.images[:, :60, :50], boxes=padded)
-    monkeypatch.setattr(detection, "_draw", lambda *given: None)
+    monkeypatch.setattr(detection_report, "draw", lambda *given: None)
     result = detection.train(data=tmp_path / "mine.npz", epochs=1, out=tmp_path / "run", verbose=0)
     assert result.metrics["data"] == "mine.npz"
     assert result.metrics["images"] == {"train": 17, "val": 3, "test": 4}
@@ -143,7 +143,7 @@ def test_trains_on_boxes_of_ones_own(tmp_path, monkeypatch):
 
 def test_same_seed_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(detection, "SAMPLES", {"train": 16, "val": 8, "test": 8})
-    monkeypatch.setattr(detection, "_draw", lambda *given: None)
+    monkeypatch.setattr(detection_report, "draw", lambda *given: None)
     runs = [detection.train(epochs=1, seed=s, out=tmp_path / str(i), verbose=0) for i, s in enumerate((3, 3, 4))]
     first, second, third = (run.model.get_weights() for run in runs)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

@@ -58,6 +58,14 @@ def test_a_failed_first_run_leaves_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_an_earlier_run_is_replaced(tmp_path):
+    for name in ("first", "second"):
+        with report.workspace(tmp_path / "run") as work:
+            (work / "examples").mkdir()
+            (work / "examples" / name).write_text(name)
+    assert [path.name for path in (tmp_path / "run" / "examples").iterdir()] == ["second"]
+
+
 def test_a_failed_run_keeps_what_it_finished(tmp_path):
     with pytest.raises(RuntimeError) as caught, report.workspace(tmp_path / "run") as work:
         (work / "model.safetensors").write_text("trained")

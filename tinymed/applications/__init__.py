@@ -18,6 +18,7 @@ TASKS = {
     "detection": "where are the nodules in a CT slice? (D0 §6, D1, D2 §5, D3; phantoms, or --data)",
     "nodules": "is there a nodule in a CT patch? (D0 §5; phantoms)",
     "pneumonia": "is there pneumonia in a chest X-ray? (D0 §5; needs --data)",
+    "segmentation": "which voxels belong to which organ or lesion? (D0 §6, D1, D3; CT phantoms)",
 }
 """What each task is about, by the name that ``tinymed train`` takes. Its module has the same name, ``-`` as ``_``."""
 

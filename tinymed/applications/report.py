@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import platform
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,8 @@ def workspace(folder: pathlib.Path) -> Iterator[Workspace]:
         yield work
         names = sorted((path.name for path in work.path.iterdir()), key=lambda name: (name == LAST, name))
         for name in names:
+            if (folder / name).is_dir():  # of an earlier run; a folder with something in it cannot be replaced
+                shutil.rmtree(folder / name)
             os.replace(work / name, folder / name)
         work.path.rmdir()
         work.files = [folder / name for name in names]

@@ -22,7 +22,7 @@ FLOORS = {
     "activations": 4, "initializers": 4, "regularizers": 4, "losses": 4, "metrics": 4, "optimizers": 4, "layers": 4,
     "models": 5, "callbacks": 5, "plots": 5, "progress": 5, "debugging": 5,
     "validation": 5, "interpretability": 5,
-    "applications": 6, "keras": 6,
+    "applications": 6, "bench": 6, "keras": 6,
     "cli": 7, "__init__": 7, "__main__": 7,
 }  # fmt: skip
 

@@ -15,7 +15,9 @@ from typing import Any
 from tinymed.configurable import resolve
 
 TASKS = {
+    "autoencoder": "what can be kept of a chest X-ray in eight numbers? (D1 §3.2; phantoms)",
     "detection": "where are the nodules in a CT slice? (D0 §6, D1, D2 §5, D3; phantoms, or --data)",
+    "gan": "draw chest X-rays that do not exist (D1 §3.3; phantoms)",
     "nodules": "is there a nodule in a CT patch? (D0 §5; phantoms)",
     "pneumonia": "is there pneumonia in a chest X-ray? (D0 §5; needs --data)",
     "segmentation": "which voxels belong to which organ or lesion? (D0 §6, D1, D3; CT phantoms)",

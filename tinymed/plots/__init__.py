@@ -8,18 +8,30 @@ is said by colour alone.
 
 from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc
 from tinymed.plots.detection import box_sheet, detection_precision_recall, findings_sheet, froc, heat_sheet
+from tinymed.plots.generative import (
+    angle_curve,
+    code_scatter,
+    error_by_code_size,
+    image_rows,
+    samples_beside_real,
+)
 from tinymed.plots.images import prediction_sheet, sheet
 
 __all__ = [
+    "angle_curve",
     "box_sheet",
+    "code_scatter",
     "confusion",
     "detection_precision_recall",
+    "error_by_code_size",
     "findings_sheet",
     "froc",
     "heat_sheet",
+    "image_rows",
     "learning_curves",
     "precision_recall",
     "prediction_sheet",
     "roc",
+    "samples_beside_real",
     "sheet",
 ]

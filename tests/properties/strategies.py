@@ -109,6 +109,26 @@ def fused_calls(draw):
 
 
 @st.composite
+def winograd_calls(draw):
+    """Draw 3 x 3 windows over enough channels for Winograd's form, whose sums have another order.
+
+    In single precision a rounding may decide which of two values is the maximum, or whether one passes a ReLU: there
+    behind these come whole numbers only.
+    """
+    op = draw(st.sampled_from(["conv2d", "conv2d_relu", "conv2d_relu_max_pool"]))
+    dtype = draw(dtypes)
+    whole = dtype == "float32" and op != "conv2d"
+    values = st.sampled_from(["ties", "zeros"]) if whole else odd_values
+    weights = st.just("ties") if whole else finite_values
+    c, f = draw(st.integers(7, 10)), draw(st.integers(7, 10))
+    space = [draw(st.integers(3, 9)) for _ in range(2)]
+    x = draw(arrays((draw(st.sampled_from([1, 2, 8, 9])), *space, c), dtype, values))
+    kernel = draw(arrays((3, 3, c, f), dtype, weights))
+    bias = draw(st.one_of(st.none(), arrays((f,), dtype, weights)))
+    return Call(op, [x, kernel, bias], {"padding": draw(st.sampled_from(["valid", "same"]))}, draw(seeds))
+
+
+@st.composite
 def im2col_calls(draw):
     axes = draw(st.integers(1, 3))
     space = [draw(st.integers(1, {1: 9, 2: 7, 3: 4}[axes])) for _ in range(axes)]
@@ -148,8 +168,8 @@ def elementwise_calls(draw):
 
 
 calls = st.one_of(
-    dense_calls(), convolution_calls(), convolution_calls(2), fused_calls(), im2col_calls(), pooling_calls(),
-    pooling_calls(), transposed_calls(), elementwise_calls(),
+    dense_calls(), convolution_calls(), convolution_calls(2), winograd_calls(), fused_calls(), im2col_calls(),
+    pooling_calls(), pooling_calls(), transposed_calls(), elementwise_calls(),
 )  # fmt: skip
 """Any of them."""
 

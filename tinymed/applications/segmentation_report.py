@@ -13,6 +13,9 @@ from tinymed.applications import segmentation_cases as cases_of
 from tinymed.applications.segmentation_cases import Case, Cases, Plan
 from tinymed.datasets import volumes
 
+LEAST = 5
+"""Fewer cases than this say nothing about others."""
+
 Table = dict[str, dict[str, dict[str, float]]]
 """For each case, for each label by name: dice, iou, hausdorff, volume, volume_pred."""
 
@@ -26,7 +29,7 @@ def measure(cases: Sequence[Case], found: Sequence[np.ndarray], labels: Mapping[
 
 
 def summary(table: Table) -> dict[str, Any]:
-    """Return means over the cases: by label, and the mean of these."""
+    """Return means over the cases: by label, and the mean of these with its 95 % interval over the cases."""
     reports = list(table.values())
     by_label = {
         label: {key: float(np.mean([report[label][key] for report in reports])) for key in ("dice", "iou", "hausdorff")}
@@ -37,7 +40,11 @@ def summary(table: Table) -> dict[str, Any]:
     means = {
         key: float(np.mean([numbers[key] for numbers in by_label.values()])) for key in ("dice", "iou", "hausdorff")
     }
-    return {**means, "samples": len(reports), "by_label": by_label}
+    found: dict[str, Any] = {**means, "samples": len(reports), "by_label": by_label}
+    if len(reports) >= LEAST:
+        by_case = [np.mean([numbers["dice"] for numbers in report.values()]) for report in reports]
+        found["dice_interval"] = metrics.bootstrap(lambda _, dice: float(np.mean(dice)), by_case, by_case).numbers()
+    return found
 
 
 def rows(numbers: Mapping[str, Any]) -> run.Rows:
@@ -46,6 +53,9 @@ def rows(numbers: Mapping[str, Any]) -> run.Rows:
     for label, found in (*numbers["by_label"].items(), ("mean", numbers)):
         words = f"Dice {found['dice']:.4f}  IoU {found['iou']:.4f}  HD95 {found['hausdorff']:.2f} mm"
         lines.append((label, words))
+    if "dice_interval" in numbers:
+        low, high = numbers["dice_interval"]
+        lines.append(("mean Dice of other cases", f"{low:.3f} to {high:.3f} (95 %)"))
     return lines
 
 

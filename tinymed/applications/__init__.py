@@ -17,9 +17,14 @@ from tinymed.configurable import resolve
 TASKS = {
     "autoencoder": "what can be kept of a chest X-ray in eight numbers? (D1 §3.2; phantoms)",
     "detection": "where are the nodules in a CT slice? (D0 §6, D1, D2 §5, D3; phantoms, or --data)",
+    "digits": "which digit is this? (D3 §5.1; drawn from typefaces, or MNIST)",
+    "ecg": "heart rate and beats of an electrocardiogram (D4 §4.2; synthetic, or WFDB records)",
     "gan": "draw chest X-rays that do not exist (D1 §3.3; phantoms)",
+    "lung-disease": "which disease has this lung? (D4 §4.1; drawn X-rays, or a folder of class folders)",
     "nodules": "is there a nodule in a CT patch? (D0 §5; phantoms)",
     "pneumonia": "is there pneumonia in a chest X-ray? (D0 §5; needs --data)",
+    "progression": "the next score of a patient seen again and again (D2 §5; synthetic visits, or a CSV table)",
+    "registration": "where is in one image what another shows? (D0 §6; phantom brains)",
     "segmentation": "which voxels belong to which organ or lesion? (D0 §6, D1, D3; CT phantoms)",
 }
 """What each task is about, by the name that ``tinymed train`` takes. Its module has the same name, ``-`` as ``_``."""

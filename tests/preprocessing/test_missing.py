@@ -87,7 +87,7 @@ def test_transforming_teaches_nothing():
 
 
 def test_sequences_and_rows_that_lack_everything():
-    whole, holes = related(60, seed=5)
+    _, holes = related(60, seed=5)
     sequences = holes.reshape(10, 6, 4)
     fill = missing.Predicted().fit(sequences)
     assert fill.transform(sequences).reshape(60, 4) == pytest.approx(missing.Predicted().fit_transform(holes))

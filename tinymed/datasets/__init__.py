@@ -11,6 +11,7 @@ from tinymed.datasets import (
     medmnist,
     organs,
     phantoms,
+    visits,
     volume_folders,
     volumes,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "medmnist",
     "organs",
     "phantoms",
+    "visits",
     "volume_folders",
     "volumes",
 ]

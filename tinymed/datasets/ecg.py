@@ -9,7 +9,8 @@ do, with noise, hum and a wandering baseline on top. Everything is drawn from th
 >>> len(record.beats), round(record.heart_rate)
 (10, 58)
 
-Real records are read by :mod:`tinymed.datasets.ecg_files`. The Gaussian beat follows McSharry et al., IEEE Trans. Biomed. Eng. 50, 2003 (10.1109/TBME.2003.808805).
+Real records are read by :mod:`tinymed.datasets.ecg_files`. The Gaussian beat follows McSharry et al., IEEE Trans.
+Biomed. Eng. 50, 2003 (10.1109/TBME.2003.808805).
 """
 
 from __future__ import annotations

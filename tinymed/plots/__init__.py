@@ -6,8 +6,10 @@ the same on all of them. The colours are told apart by colour-blind readers too 
 is said by colour alone.
 """
 
+from tinymed.plots.agreement import agreement
 from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc
 from tinymed.plots.detection import box_sheet, detection_precision_recall, findings_sheet, froc, heat_sheet
+from tinymed.plots.ecg import strips
 from tinymed.plots.generative import (
     angle_curve,
     code_scatter,
@@ -16,14 +18,17 @@ from tinymed.plots.generative import (
     samples_beside_real,
 )
 from tinymed.plots.images import prediction_sheet, sheet
+from tinymed.plots.visits import errors_by, trajectories
 
 __all__ = [
+    "agreement",
     "angle_curve",
     "box_sheet",
     "code_scatter",
     "confusion",
     "detection_precision_recall",
     "error_by_code_size",
+    "errors_by",
     "findings_sheet",
     "froc",
     "heat_sheet",
@@ -34,4 +39,6 @@ __all__ = [
     "roc",
     "samples_beside_real",
     "sheet",
+    "strips",
+    "trajectories",
 ]

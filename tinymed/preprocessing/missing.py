@@ -166,9 +166,9 @@ class Predicted(_Imputer):
     r"""Predicts a missing value from the other columns of its row, by ridge regression.
 
     Each column $j$ gets a regression on the others, $\hat x_j = x_{-j} w_j + b_j$ with
-    $w_j = (X^\top X + \alpha R\,I)^{-1} X^\top x_j$ over the R training rows in which it was measured, all columns scaled
-    to spread 1 and centred in these rows. Where several values of a row are missing, each prediction needs the others: all begin at the mean, and
-    the columns are predicted in turn until nothing moves any more.
+    $w_j = (X^\top X + \alpha R\,I)^{-1} X^\top x_j$ over the R training rows in which it was measured, all
+    columns scaled to spread 1 and centred in these rows. Where several values of a row are missing, each prediction
+    needs the others: all begin at the mean, and the columns are predicted in turn until nothing moves any more.
 
     >>> x = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0], [4.0, np.nan]])
     >>> round(float(Predicted(alpha=1e-6).fit_transform(x)[3, 1]), 2)
@@ -185,7 +185,7 @@ class Predicted(_Imputer):
         offsets: What is added, (D,), in spreads.
 
     Source:
-        Van Buuren & Groothuis-Oudshoorn, mice: Multivariate Imputation by Chained Equations, J. Stat. Softw. 45(3), 2011.
+        Van Buuren & Groothuis-Oudshoorn, Multivariate Imputation by Chained Equations, J. Stat. Softw. 45(3), 2011.
     """
 
     def __init__(self, alpha: float = 0.01, rounds: int = 20, tolerance: float = 1e-3) -> None:

@@ -93,6 +93,23 @@ def test_small_images_are_one_tile(network, large):
         np.testing.assert_array_equal(a, b)
 
 
+def test_large_lesions_are_found_in_the_halved_image(monkeypatch):
+    seen = []
+
+    def find_in_tiles(model, images, threshold):
+        seen.append(images)
+        boxes = [[3.0, 4, 10, 12]] if len(seen) == 1 else [[4, 5, 14, 19], [1.5, 2, 5, 6]]
+        return [(np.array(boxes), np.linspace(0.9, 0.8, len(boxes)) - 0.1 * len(seen))]
+
+    monkeypatch.setattr(search, "find_in_tiles", find_in_tiles)
+    image = np.arange(30.0 * 37).reshape(1, 30, 37, 1)
+    ((boxes, scores),) = search.find_at_scales(None, image)
+    np.testing.assert_allclose(boxes, [[3, 4, 10, 12], [8, 10, 28, 37]])  # the third is the first again
+    np.testing.assert_allclose(scores, [0.8, 0.7])
+    np.testing.assert_array_equal(seen[0], image)
+    assert seen[1].shape == (1, 15, 19, 1) and seen[1][0, 0, 0, 0] == np.mean([0, 1, 37, 38])
+
+
 def test_tiles_that_cannot_be_used(network, large):
     for tile, margin in ((100, 32), (128, 30), (64, 32)):
         with pytest.raises(ValueError, match="multiples of 8 and tile larger than two margins"):

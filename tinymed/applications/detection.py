@@ -230,6 +230,8 @@ def predict(
 ) -> list[Prediction]:
     """Find lesions in images and volumes.
 
+    Volumes are searched at half their size too, for lesions of up to 30 pixels.
+
     Args:
         model: Model file, as training writes it.
         paths: Images, volumes, or files with several images, see :func:`tinymed.applications.detection_search.read`.
@@ -248,7 +250,8 @@ def predict(
     threshold = about["threshold"]
     predictions: list[Prediction] = []
     for number, scene in enumerate(scenes):
-        found = search.find_in_tiles(network, scene.images, threshold)
+        look = search.find_at_scales if scene.volume else search.find_in_tiles
+        found = look(network, scene.images, threshold)
         scale = np.array([*scene.scale, *scene.scale])
         if scene.volume:
             findings = search.join_slices(found)

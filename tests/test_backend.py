@@ -83,3 +83,29 @@ def test_floatx():
     assert backend.floatx() == "float64"
     with pytest.raises(ValueError, match="'float16', 'float32' or 'float64'"):
         backend.set_floatx("int8")
+
+
+def test_lazy_arrays_read_what_is_asked_for():
+    class Rows(backend.LazyArray):
+        shape, dtype = (10, 2), np.dtype("float32")
+
+        def __init__(self):
+            self.seen = []
+
+        def read(self, places):
+            self.seen.append(places.tolist())
+            return np.stack([places, -places], axis=1).astype("float32")
+
+    rows = Rows()
+    assert len(rows) == 10 and rows.ndim == 2 and rows.seen == []
+    assert rows[3].tolist() == [3, -3] and rows[-1].tolist() == [9, -9]
+    assert rows[2:4, ...].tolist() == [[2, -2], [3, -3]] and rows[:2, 1].tolist() == [0, -1]
+    assert rows[np.array([5, 1])].tolist() == [[5, -5], [1, -1]]
+    part = rows.rows(6, 10)
+    assert part.shape == (4, 2) and part[1:3].tolist() == [[7, -7], [8, -8]] and part.rows(1, 9)[0].tolist() == [7, -7]
+    assert rows.seen == [[3], [9], [2, 3], [0, 1], [5, 1], [7, 8], [7]]
+    assert np.asarray(rows).shape == (10, 2) and np.asarray(rows, dtype="float64").dtype == np.float64
+    with pytest.raises(IndexError):
+        rows[10]
+    with pytest.raises(NotImplementedError, match="Bare must define read"):
+        type("Bare", (backend.LazyArray,), {"shape": (1,)})()[0]

@@ -132,6 +132,59 @@ def to_host(x: Any) -> np.ndarray:
     return np.array(np.from_dlpack(x))
 
 
+class LazyArray:
+    """Samples that are read from disk when a batch asks for them; ``fit``, ``evaluate`` and ``predict`` take one as x.
+
+    A subclass sets ``shape`` and ``dtype`` and defines :meth:`read`.
+
+    >>> class Squares(LazyArray):
+    ...     shape, dtype = (1000, 1), np.dtype("float32")
+    ...     def read(self, places):
+    ...         return places[:, None].astype("float32") ** 2
+    >>> squares = Squares()
+    >>> len(squares), squares[2:5].tolist(), squares[np.array([9, 1])].tolist(), squares.rows(10, 1000)[:1].tolist()
+    (1000, [[4.0], [9.0], [16.0]], [[81.0], [1.0]], [[100.0]])
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, places: np.ndarray) -> np.ndarray:
+        """Return the samples at these places, stacked."""
+        raise NotImplementedError(f"{type(self).__name__} must define read(places)")
+
+    def rows(self, start: int, stop: int) -> LazyArray:
+        """Return a part of the samples without reading them."""
+        return _LazyRows(self, range(len(self))[start:stop])
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        if isinstance(places, tuple):  # x[a:b, ...]
+            rest = (slice(None), *places[1:])
+            return self[places[0]][rest]
+        chosen = np.arange(len(self))[places]
+        return self.read(chosen) if chosen.ndim else self.read(chosen[None])[0]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+
+class _LazyRows(LazyArray):
+    def __init__(self, whole: LazyArray, places: range) -> None:
+        self.whole, self.places = whole, places
+        self.shape, self.dtype = (len(places), *whole.shape[1:]), whole.dtype
+
+    def read(self, places: np.ndarray) -> np.ndarray:
+        return self.whole.read(places + self.places.start)
+
+
 def floatx() -> str:
     """Return the dtype name of new weights, ``"float32"`` unless set otherwise."""
     return str(_state["floatx"])

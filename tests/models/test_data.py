@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tinymed import backend
 from tinymed.models import data
 
 
@@ -56,3 +57,25 @@ def test_where_the_nan_is():
 
 def test_class_weights_of_one_hot_rows():
     np.testing.assert_array_equal(data.class_weights(np.eye(3)[[2, 0]], {0: 1, 1: 2, 2: 3}), [3, 1])
+
+
+class Lazy(backend.LazyArray):
+    shape, dtype = (10, 1), np.dtype("float32")
+
+    def __init__(self):
+        self.most = 0
+
+    def read(self, places):
+        self.most = max(self.most, len(places))
+        return places[:, None].astype("float32")
+
+
+def test_lazy_samples_are_read_batch_by_batch():
+    x = Lazy()
+    (same,) = data.as_arrays(x, ["x"], "x", nested=False)
+    assert same is x
+    (head, y), (tail, _) = data.split_tail([x, np.arange(10)], 0.2)
+    assert head.shape == (8, 1) and tail[:].tolist() == [[8], [9]]
+    for bx, by in data.batches([head, y], 3, np.random.default_rng(0)):
+        np.testing.assert_array_equal(bx[:, 0], by)
+    assert x.most == 3

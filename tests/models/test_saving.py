@@ -148,3 +148,14 @@ def test_an_unbuilt_model_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="no weights yet"):
         Sequential([Dense(2)]).save(tmp_path / "m")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_optimizer_the_file_is_small_and_predicts_the_same(tmp_path):
+    model, x, y = network()
+    model.fit(x, y, epochs=1, verbose=0)
+    model.save(tmp_path / "whole")
+    model.save(tmp_path / "bare", {"task": "try"}, include_optimizer=False)
+    assert (tmp_path / "bare").stat().st_size < 0.6 * (tmp_path / "whole").stat().st_size
+    loaded = load_model(tmp_path / "bare")
+    assert loaded.optimizer is None and loaded.metadata == {"task": "try"}
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))

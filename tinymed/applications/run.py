@@ -263,8 +263,12 @@ class _OneEpoch(Callback):
 
 
 def save(model: Any, path: str | os.PathLike[str], about: Mapping[str, Any]) -> None:
-    """Save a model with what its task must know to use it again: ``task``, and anything that JSON can hold."""
-    model.save(path, metadata={key: value if key == "task" else json.dumps(value) for key, value in about.items()})
+    """Save a model with what its task must know to use it again: ``task``, and anything that JSON can hold.
+
+    The optimizer's state, which only further training would need, is left out: it is twice as large as the weights.
+    """
+    metadata = {key: value if key == "task" else json.dumps(value) for key, value in about.items()}
+    model.save(path, metadata=metadata, include_optimizer=False)
 
 
 def open_model(path: str | os.PathLike[str], *keys: str) -> tuple[Any, dict[str, Any]]:

@@ -40,7 +40,7 @@ def as_arrays(data: Any, names: Sequence[str], what: str, nested: bool) -> list[
 
 
 def _as_array(data: Any, what: str) -> Array:
-    if not backend.is_host(data):
+    if not backend.is_host(data) or isinstance(data, backend.LazyArray):
         return data
     if data is None:
         raise ValueError(f"{what} is None; pass an array")
@@ -94,7 +94,13 @@ def split_tail(parts: Sequence[Array | None], fraction: float) -> tuple[list, li
     cut = int(np.floor(length * (1 - fraction)))
     if cut == 0 or cut == length:
         raise ValueError(f"validation_split={fraction} of {length} samples leaves one part empty")
-    return [p if p is None else p[:cut, ...] for p in parts], [p if p is None else p[cut:, ...] for p in parts]
+    return [_rows(part, 0, cut) for part in parts], [_rows(part, cut, length) for part in parts]
+
+
+def _rows(part: Array | None, start: int, stop: int) -> Array | None:
+    if part is None or isinstance(part, backend.LazyArray):
+        return part if part is None else part.rows(start, stop)
+    return part[start:stop, ...]
 
 
 def class_weights(y: Array, weights: Mapping[int, float]) -> np.ndarray:

@@ -338,11 +338,11 @@ class Model(Trainer, Layer):
 
         return graph_from_config(config)
 
-    def save(self, path: Any, metadata: dict[str, str] | None = None) -> None:
+    def save(self, path: Any, metadata: dict[str, str] | None = None, include_optimizer: bool = True) -> None:
         """Write architecture, weights and optimizer state to one safetensors file (see ``models.saving``)."""
         from tinymed.models.saving import save_model
 
-        save_model(self, path, metadata)
+        save_model(self, path, metadata, include_optimizer)
 
     def save_weights(self, path: Any) -> None:
         """Write the weights alone to a safetensors file (see ``models.weights``)."""

@@ -137,13 +137,17 @@ def _set_by_path(model: Model, arrays: Mapping[str, np.ndarray], source: str) ->
 # --- the file --------------------------------------------------------------------------------------------------
 
 
-def save_model(model: Model, path: Any, metadata: Mapping[str, str] | None = None) -> None:
+def save_model(
+    model: Model, path: Any, metadata: Mapping[str, str] | None = None, include_optimizer: bool = True
+) -> None:
     """Write ``model`` to ``path``.
 
     Arguments:
         model: A model whose weights exist.
         path: Destination; any name, ``.safetensors`` by habit.
         metadata: Your own strings (class names, how to prepare images); ``load_model(path).metadata`` has them again.
+        include_optimizer: Whether to keep what is needed to go on training: the optimizer, its state, loss and
+            metrics. Adam's state is twice as large as the weights.
 
     Raises:
         ValueError: If the model has not been built yet, or a metadata value is no string.
@@ -161,7 +165,7 @@ def save_model(model: Model, path: Any, metadata: Mapping[str, str] | None = Non
     arrays = {path: contiguous(store[key]) for path, store, key in weights_by_path(model)}
     about: dict[str, Any] = {"format": FORMAT, "tinymed": __version__, "model": graph_config(model), "metadata": own}
     about["weights"] = list(arrays)
-    if model.optimizer is not None:
+    if model.optimizer is not None and include_optimizer:
         about["optimizer"] = {**serialize(model.optimizer), "iterations": int(model.optimizer.iterations)}
         about["compile"] = {key: serialize(value) for key, value in (model._compiled or {}).items()}
         arrays.update({f"optimizer/{key}": contiguous(value) for key, value in model.optimizer.state.items()})

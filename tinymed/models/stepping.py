@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinymed import backend, optimizers
+from tinymed import optimizers
 from tinymed.backend import Array
 from tinymed.configurable import check_arguments
 from tinymed.models import data as batching
@@ -193,6 +193,6 @@ def _check_names(loss: Any, *metric_lists: Any) -> None:
 
 def _narrowed(x: Array, dtype: str) -> Array:
     """Turn host data of another floating type into the input's type once, not once for each batch."""
-    if backend.is_host(x) and x.dtype.kind == "f" and x.dtype.name != dtype:
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.name != dtype:
         return x.astype(dtype)
     return x

@@ -105,3 +105,44 @@ def test_class_report():
 def test_messages(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- several classes -----------------------------------------------------------------------------------------------
+
+
+def test_multiclass_report_by_hand():
+    scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1], [0.1, 0.2, 0.7]])
+    report = metrics.multiclass_report([0, 0, 1, 1, 2], scores)
+    assert report["confusion_matrix"] == [[2, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert report["accuracy"] == 0.8 and report["samples"] == 5
+    assert report["precision"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert report["recall"] == pytest.approx((1 + 0.5 + 1) / 3)
+    assert report["f1"] == pytest.approx((0.8 + 2 / 3 + 1) / 3)
+    assert report["auc"] == pytest.approx(metrics.roc_auc([0, 0, 1, 1, 2], scores))
+    assert report["undefined"] == {}
+    again = metrics.multiclass_report(np.array([[0], [0], [1], [1], [2]]), scores)
+    assert again == report
+
+
+def test_multiclass_report_of_rare_classes():
+    scores = np.eye(4)[[0, 0, 1]]
+    report = metrics.multiclass_report([0, 2, 1], scores)  # class 2 never predicted, class 3 does not occur
+    assert report["precision"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert report["recall"] == pytest.approx(2 / 3)
+    one = metrics.multiclass_report([1, 1], scores[:2])
+    assert np.isnan(one["auc"]) and one["undefined"] == {"auc": "all labels are 1"}
+
+
+@pytest.mark.parametrize(
+    "labels, scores, words",
+    [
+        ([0, 1], np.ones((2, 1)), r"expects scores \(N, classes\)"),
+        ([0, 1], np.ones((3, 2)), "for 2 labels"),
+        ([], np.ones((0, 2)), "N from 1"),
+        ([0, 1], np.array([[0.5, 0.5], [np.nan, 1]]), "row 1 has NaN"),
+        ([0, 5], np.ones((2, 3)), "found class 5"),
+    ],
+)
+def test_multiclass_report_refuses(labels, scores, words):
+    with pytest.raises(ValueError, match=words):
+        metrics.multiclass_report(labels, scores)

@@ -98,3 +98,17 @@ def test_confusion_messages():
         plots.confusion(np.ones((2, 3)))
     with pytest.raises(ValueError, match="got 1 class names for 2 classes"):
         plots.confusion(np.ones((2, 2)), ["normal"])
+
+
+def test_roc_of_classes_has_a_curve_for_each():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 6
+    scores = rng.dirichlet(np.ones(6), 60) + 0.5 * np.eye(6)[labels]
+    names = [f"kind {k}" for k in range(6)]
+    (ax,) = plots.roc_of_classes(labels, scores, names).axes
+    found = legend(ax)
+    assert found[0].startswith("guessing") and [line.split(":")[0] for line in found[1:]] == names
+    lines = ax.get_lines()[1:]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 6  # told apart without colours too
+    with pytest.raises(ValueError, match="2 class names for 6 columns"):
+        plots.roc_of_classes(labels, scores, ["a", "b"])

@@ -1,7 +1,11 @@
-"""Train, evaluate and use a classifier of images into two classes: what all such tasks share.
+"""Train, evaluate and use a classifier of images: what all such tasks share.
 
 A task says how its network is built and where its images come from; everything else is here. The epoch with the
 best validation AUC is kept (the protocol of MedMNIST), and only then are the test images looked at.
+
+A network for two classes has one sigmoid output, the probability of the second class: its *scores* are (N,). A network
+for several classes has a softmax output, one probability for each: its scores are (N, classes), and the AUC is the mean
+of one class against the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +25,15 @@ from tinymed.datasets import images as pictures
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import ImageData, Split
 from tinymed.models import load_model
+from tinymed.utils import to_categorical
 
 EXAMPLES = "examples.npz"
 THRESHOLD = 0.5
 KNOWN = ("classes", "input", "threshold")
 """What the model file says for prediction."""
+
+_PIXELS = 2**21
+"""Pixels that are predicted at a time at most, so that memory stays small for large images too."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,16 @@ class Task:
 
     Attributes:
         name: As on the command line.
-        build: Makes the network, not yet compiled, with one sigmoid output.
+        build: Makes the network, not yet compiled.
         read: Returns the images, from a path (or None) and a seed.
         shape: Height, width and channels of one image.
         channels: What the channels are, for the model file.
         settings: Epochs, batch size and learning rate of Adam unless the user says otherwise.
+        loss: ``"binary_crossentropy"`` for two classes; for several ``"sparse_categorical_crossentropy"`` or, with
+            one-hot labels, ``"categorical_crossentropy"``.
         augment: Changes the training images, anew for each epoch, in ways that do not change their class.
         shown: The channel that pictures show, if the channels are no colours.
+        drawn: What the images are if no data are given.
     """
 
     name: str
@@ -49,8 +60,10 @@ class Task:
     shape: pictures.Shape
     channels: str
     settings: run.Settings
+    loss: str = "binary_crossentropy"
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     shown: int | None = None
+    drawn: str = "phantoms"
 
 
 @dataclass(frozen=True)
@@ -107,8 +120,8 @@ def train(
         model = task.build()
         model.compile(
             optimizer=optimizers.Adam(learning_rate=settings.learning_rate),
-            loss="binary_crossentropy",
-            metrics=["accuracy", metrics.AUC(name="auc")],
+            loss=task.loss,
+            metrics=["accuracy", metrics.AUC(name="auc")] if task.loss == "binary_crossentropy" else ["accuracy"],
         )
         best = run.KeepBest(
             job / run.MODEL,
@@ -122,25 +135,27 @@ def train(
             model,
             lambda rng: (
                 task.augment(images.train.images, rng) if task.augment else images.train.images,
-                images.train.labels,
+                _targets(task, images.train, images.classes),
             ),
             settings,
-            validation_data=tuple(images.val),
+            validation_data=(images.val.images, _targets(task, images.val, images.classes)),
             callbacks=[best],
             verbose=verbose,
         )
         training = time.perf_counter() - training
+        best_epoch, best_area = best.epoch + 1, best.score
+        del model, best  # large networks: with what Adam keeps, four times the weights
         model = load_model(job / run.MODEL)
         scores = _scores(model, images.test.images)
         shown = images.test.images if task.shown is None else images.test.images[..., task.shown]
         report.write_pictures(job, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
-        _write_examples(job / EXAMPLES, images.test)
+        _write_examples(job / EXAMPLES, images.test, images.classes)
         numbers = {
-            **metrics.binary_report(images.test.labels, scores, THRESHOLD),
+            **_numbers(images.test.labels, scores),
             "classes": list(images.classes),
-            "best_epoch": best.epoch + 1,
-            "best_validation_auc": best.score,
-            "data": "phantoms" if data is None else os.path.basename(data),
+            "best_epoch": best_epoch,
+            "best_validation_auc": best_area,
+            "data": task.drawn if data is None else os.path.basename(os.path.normpath(data)),
             "images": {split: len(getattr(images, split)) for split in medmnist.SPLITS},
             "seconds_training": round(training, 2),
         }
@@ -154,7 +169,7 @@ def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
         print(f"{task.name}: reading {data}" if data else f"{task.name}: preparing images", flush=True)
     images = task.read(data, seed)
     for split in medmnist.SPLITS:
-        _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape)
+        _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape, images.classes)
     if verbose:
         counts = {split: len(getattr(images, split)) for split in medmnist.SPLITS}
         print(
@@ -163,9 +178,23 @@ def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
     return images
 
 
-def _scores(model: Any, images: np.ndarray) -> np.ndarray:
-    """Return the probability of the second class for each image, (N,), on the host."""
-    return np.asarray(model.predict(images, batch_size=128, verbose=0))[:, 0]
+def _targets(task: Task, split: Split, classes: Sequence[str]) -> np.ndarray:
+    """Return the labels as the task's loss takes them."""
+    return to_categorical(split.labels, len(classes)) if task.loss == "categorical_crossentropy" else split.labels
+
+
+def _scores(model: Any, images: Any) -> np.ndarray:
+    """Return the probability of the second class (N,), or of each of several classes (N, C), on the host."""
+    size = int(min(128, max(1, _PIXELS // (images.shape[1] * images.shape[2]))))
+    scores = np.asarray(model.predict(images, batch_size=size, verbose=0))
+    return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def _numbers(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) -> dict[str, Any]:
+    """Return accuracy, precision, recall, F1, AUC and the confusion matrix."""
+    if scores.ndim == 1:
+        return metrics.binary_report(labels, scores, threshold)
+    return metrics.multiclass_report(labels, scores)
 
 
 def _area(model: Any, split: Split) -> float:
@@ -184,11 +213,12 @@ def _about(task: Task, images: ImageData) -> dict[str, Any]:
     }
 
 
-def _write_examples(path: pathlib.Path, test: Split, count: int = 16) -> None:
+def _write_examples(path: pathlib.Path, test: Split, classes: Sequence[str], count: int = 16) -> None:
     """Write some test images, so that ``tinymed predict`` and ``evaluate`` have something to be tried on."""
     from tinymed import files
 
-    chosen = np.concatenate([np.flatnonzero(test.labels == k)[: count // 2] for k in (0, 1)])
+    each = max(2, count // len(classes))
+    chosen = np.concatenate([np.flatnonzero(test.labels == k)[:each] for k in range(len(classes))])
     chosen.sort()
     pixels = np.rint(test.images[chosen] * 255).astype(np.uint8)
     with files.atomic_open(path) as file:
@@ -198,29 +228,39 @@ def _write_examples(path: pathlib.Path, test: Split, count: int = 16) -> None:
 # --- use -------------------------------------------------------------------------------------------------------
 
 
-def evaluate(model: str | os.PathLike[str], data: str | os.PathLike[str], split: str = "test") -> dict[str, Any]:
+def evaluate(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    split: str = "test",
+    reader: Callable[[Any, str, int], Split] = medmnist.load_split,
+) -> dict[str, Any]:
     """Test a trained model on the images of a file.
 
     Args:
         model: Model file, as training writes it.
         data: ``.npz`` file with ``test_images`` and ``test_labels``, laid out as MedMNIST's.
         split: ``"train"``, ``"val"`` or ``"test"``.
+        reader: Reads the images from a path, given the split and the number of classes.
 
     Returns:
-        accuracy, precision, recall, f1, auc, confusion_matrix and more, as ``metrics.binary_report`` has them.
+        accuracy, precision, recall, f1, auc, confusion_matrix and more, as ``metrics.binary_report`` and
+        ``metrics.multiclass_report`` have them.
 
     Raises:
         ValueError: If a file cannot be used, or the images do not fit the model.
     """
     network, about = run.open_model(model, *KNOWN)
-    images = medmnist.load_split(data, split, len(about["classes"]))
-    _check_split(f"{data}, {split}", images, tuple(about["input"]["shape"]), both=False)
-    numbers = metrics.binary_report(images.labels, _scores(network, images.images), about["threshold"])
+    images = reader(data, split, len(about["classes"]))
+    _check_split(f"{data}, {split}", images, tuple(about["input"]["shape"]))
+    numbers = _numbers(images.labels, _scores(network, images.images), about["threshold"])
     return {"task": about["task"], **numbers, "classes": about["classes"]}
 
 
 def predict(
-    model: str | os.PathLike[str], paths: Iterable[str | os.PathLike[str]], resize: bool = False
+    model: str | os.PathLike[str],
+    paths: Iterable[str | os.PathLike[str]],
+    resize: bool = False,
+    loader: Callable[[Any, pictures.Shape, bool], tuple[np.ndarray, list[str]]] = pictures.load,
 ) -> list[Prediction]:
     """Tell the class of images in ``.png``, ``.jpg`` or ``.npz`` files.
 
@@ -228,48 +268,76 @@ def predict(
         model: Model file, as training writes it.
         paths: The files; an ``.npz`` file may hold many images.
         resize: Whether images of another size are cropped to the middle and resampled.
+        loader: Reads the images of a file, given the model's shape and ``resize``.
 
     Raises:
         ValueError: If a file cannot be used, or an image does not fit the model.
     """
     network, about = run.open_model(model, *KNOWN)
-    loaded = [pictures.load(path, tuple(about["input"]["shape"]), resize) for path in paths]
-    if not loaded:
+    found: list[Prediction] = []
+    for path in paths:
+        images, names = loader(path, tuple(about["input"]["shape"]), resize)
+        found += _named(names, _scores(network, images), about)
+    if not found:
         raise ValueError("predict needs at least one image")
-    scores = _scores(network, np.concatenate([x for x, _ in loaded]))
-    names = [name for _, group in loaded for name in group]
-    found = []
-    for name, score in zip(names, scores.tolist(), strict=True):
-        second = score > about["threshold"]
-        found.append(Prediction(name, about["classes"][int(second)], score if second else 1 - score))
     return found
+
+
+def _named(names: Iterable[str], scores: np.ndarray, about: dict[str, Any]) -> list[Prediction]:
+    """Return the class that the scores mean for each image, with its probability."""
+    if scores.ndim == 1:
+        chosen = (scores > about["threshold"]).astype(int)
+        sure = np.where(chosen == 1, scores, 1 - scores)
+    else:
+        chosen, sure = scores.argmax(axis=1), scores.max(axis=1)
+    found = zip(names, chosen.tolist(), sure.tolist(), strict=True)
+    return [Prediction(name, about["classes"][number], probability) for name, number, probability in found]
 
 
 def rows(numbers: dict[str, Any]) -> run.Rows:
     """Return the lines of the table that shows the numbers of an evaluation."""
+    classes = numbers["classes"]
     lines = [("images", str(numbers["samples"]))]
     for key in ("accuracy", "precision", "recall", "f1", "auc"):
         reason = numbers["undefined"].get(key)
         name = key.upper() if key in ("f1", "auc") else key
+        if len(classes) > 2 and key != "accuracy":
+            name += ", mean of classes"
         lines.append((name, f"- ({reason})" if reason else f"{numbers[key]:.4f}"))
-    for label, row in zip(numbers["classes"], numbers["confusion_matrix"], strict=True):
-        taken = ", ".join(f"{count} as {other}" for count, other in zip(row, numbers["classes"], strict=True))
-        lines.append((f"{label}:", taken))
+    for number, (label, row) in enumerate(zip(classes, numbers["confusion_matrix"], strict=True)):
+        lines.append((f"{label}:", _taken(number, row, classes)))
     return lines
+
+
+def _taken(number: int, row: Sequence[int], classes: Sequence[str]) -> str:
+    """Say as what the images of a class were taken: by all names if there are two, else right and most often wrong."""
+    if len(classes) == 2:
+        return ", ".join(f"{count} as {other}" for count, other in zip(row, classes, strict=True))
+    words = f"{row[number]} of {sum(row)}"
+    wrong = [0 if k == number else count for k, count in enumerate(row)]
+    if any(wrong):
+        words += f", {max(wrong)} as {classes[int(np.argmax(wrong))]}"
+    return words
 
 
 # --- checks ----------------------------------------------------------------------------------------------------
 
 
-def _check_split(where: str, split: Split, shape: tuple[int, ...], both: bool = True) -> None:
-    """Raise ValueError unless the images have the model's shape and (if ``both``) both classes occur."""
+def _check_split(where: str, split: Split, shape: tuple[int, ...], classes: Sequence[str] = ()) -> None:
+    """Raise ValueError unless the images have the model's shape and each of the ``classes`` occurs."""
     if split.images.shape[1:] != tuple(shape):
         wanted, found = (" x ".join(map(str, s)) for s in (shape, split.images.shape[1:]))
         raise ValueError(
             f"{where}: expected images of {wanted} (height, width, channels) but found {found}; "
             "scale them to that size, or choose the task that fits them"
         )
-    if both and len(np.unique(split.labels)) < 2:
+    missing = np.setdiff1d(np.arange(len(classes)), split.labels)
+    if len(missing) == len(classes) - 1 > 0:
         raise ValueError(
-            f"{where}: all {len(split)} labels are {split.labels[0]}; AUC and training need images of both classes"
+            f"{where}: all {len(split)} labels are {split.labels[0]}; AUC and training need images of "
+            + ("both classes" if len(classes) == 2 else "all classes")
+        )
+    if len(missing):
+        raise ValueError(
+            f"{where}: no image of class {classes[missing[0]]!r}; AUC and training need images of all classes"
         )

@@ -154,12 +154,17 @@ def write_pictures(
         history: Losses and metrics by epoch.
         images: The test images, as they shall be shown.
         labels: Their classes.
-        scores: Probability of the second class for each image.
-        classes: Names of the two classes.
-        threshold: Scores above it mean the second class.
+        scores: Probability of the second class for each image, or (N, C) of each of several classes.
+        classes: Names of the classes.
+        threshold: With two classes, scores above it mean the second.
     """
     plots.learning_curves(history, path=work / "learning_curves.png")
-    plots.roc(labels, scores, path=work / "roc.png")
-    matrix = metrics.confusion_matrix(labels, scores > threshold, len(classes))
+    if scores.ndim == 1:
+        plots.roc(labels, scores, path=work / "roc.png")
+        predicted = scores > threshold
+    else:
+        plots.roc_of_classes(labels, scores, classes, path=work / "roc.png")
+        predicted = scores.argmax(axis=1)
+    matrix = metrics.confusion_matrix(labels, predicted, len(classes))
     plots.confusion(matrix, classes, path=work / "confusion_matrix.png")
     plots.prediction_sheet(images, labels, scores, classes, path=work / "predictions.png", threshold=threshold)

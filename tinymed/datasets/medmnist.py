@@ -62,7 +62,13 @@ def load(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> 
         ValueError: If the file is missing, damaged, or not laid out as it should be; the message names the file
             and the fix.
     """
-    arrays = read_npz(path)
+    return load_arrays(path, read_npz(path), classes)
+
+
+def load_arrays(
+    path: str | os.PathLike[str], arrays: dict[str, np.ndarray], classes: Sequence[str] | None = None
+) -> ImageData:
+    """Check the arrays of a file that was read already, and bring them into the engine's form; see :func:`load`."""
     if classes is None:
         classes = CLASSES.get(pathlib.Path(path).stem.lower())
     count = None if classes is None else len(classes)
@@ -75,20 +81,23 @@ def load(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> 
     return ImageData(train, val, test, tuple(classes))
 
 
-def load_split(path: str | os.PathLike[str], split: str, classes: int | None = None) -> Split:
+def load_split(
+    path: str | os.PathLike[str], split: str, classes: int | None = None, arrays: dict[str, np.ndarray] | None = None
+) -> Split:
     """Read one split of a file, which need not have the others.
 
     Args:
         path: The ``.npz`` file.
         split: ``"train"``, ``"val"`` or ``"test"``.
         classes: How many classes there are, to check the labels.
+        arrays: The arrays of the file, if it was read already.
 
     Raises:
         ValueError: As :func:`load`.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    return _split(path, read_npz(path), split, classes)
+    return _split(path, read_npz(path) if arrays is None else arrays, split, classes)
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -239,6 +239,63 @@ def binary_report(y_true: Any, scores: Any, threshold: float = 0.5) -> dict[str,
     return {**report, "confusion_matrix": matrix.tolist(), "undefined": undefined}
 
 
+def multiclass_report(y_true: Any, scores: Any) -> dict[str, Any]:
+    """Return the numbers that describe a classifier of several classes, of which each sample has one.
+
+    The class with the highest score is predicted. Precision, recall and F1 are *macro* averages: the mean over the
+    classes, so that a rare class counts as much as a frequent one. A class that occurs but is never predicted has
+    precision 0; a class that does not occur is left out of the averages. AUC is the mean of one class against the
+    rest; if there is only one class it is ``nan``, and ``"undefined"`` says why.
+
+    Arguments:
+        y_true: Class numbers (N,) or (N, 1).
+        scores: Probabilities (N, C), a column for each class.
+
+    Returns:
+        ``samples``, ``accuracy``, ``precision``, ``recall``, ``f1``, ``auc``, ``confusion_matrix`` (a row for each
+        true class) and ``undefined`` (reasons by name, usually empty).
+
+    Raises:
+        ValueError: If there is no sample, a class without a column, or NaN among the scores.
+
+    Example:
+        >>> report = multiclass_report([0, 1, 2, 2], [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0, 0.1, 0.9], [0.6, 0, 0.4]])
+        >>> report["accuracy"], report["confusion_matrix"]
+        (0.75, [[1, 0, 0], [0, 1, 0], [1, 0, 1]])
+        >>> round(report["precision"], 4), round(report["recall"], 4)
+        (0.8333, 0.8333)
+    """
+    labels = backend.to_host(y_true).reshape(-1)
+    values = np.asarray(backend.to_host(scores), dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] < 2 or len(values) != len(labels) or not len(labels):
+        raise ValueError(
+            f"multiclass_report expects scores (N, classes) for N labels, N from 1, but got scores {values.shape} "
+            f"for {len(labels)} labels"
+        )
+    if np.isnan(values).any():
+        raise ValueError(
+            f"multiclass_report expects numbers as scores but row {np.argwhere(np.isnan(values))[0][0]} has NaN"
+        )
+    count = values.shape[1]
+    matrix = confusion_matrix(labels, values.argmax(axis=1), count)
+    hits, occurs, called = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    there = np.flatnonzero(occurs)
+    report: dict[str, Any] = {
+        "samples": len(labels),
+        "accuracy": float(hits.sum() / len(labels)),
+        "precision": float((hits / np.maximum(called, 1))[there].mean()),
+        "recall": float((hits / np.maximum(occurs, 1))[there].mean()),
+        "f1": float((2 * hits / np.maximum(occurs + called, 1))[there].mean()),
+        "auc": math.nan,
+    }
+    undefined = {}
+    if len(there) > 1:
+        report["auc"] = float(np.mean([roc_auc(labels == k, values[:, k]) for k in there]))
+    else:
+        undefined["auc"] = f"all labels are {int(there[0])}"
+    return {**report, "confusion_matrix": matrix.tolist(), "undefined": undefined}
+
+
 def class_report(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1 and number of labels for each class.
 

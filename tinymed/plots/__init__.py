@@ -7,12 +7,13 @@ is said by colour alone.
 """
 
 from tinymed.plots.agreement import agreement
-from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc
+from tinymed.plots.charts import confusion, learning_curves, precision_recall, roc, roc_of_classes
 from tinymed.plots.detection import box_sheet, detection_precision_recall, findings_sheet, froc, heat_sheet
 from tinymed.plots.ecg import strips
 from tinymed.plots.generative import (
     angle_curve,
     code_scatter,
+    curve_panels,
     error_by_code_size,
     image_rows,
     samples_beside_real,
@@ -26,6 +27,7 @@ __all__ = [
     "box_sheet",
     "code_scatter",
     "confusion",
+    "curve_panels",
     "detection_precision_recall",
     "error_by_code_size",
     "errors_by",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinymed import backend, files, metrics
-from tinymed.plots.style import BLUE, GREY, RED, figure_with_axes, finished, style
+from tinymed.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, figure_with_axes, finished, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,6 +140,43 @@ def roc(y_true: Any, scores: Any, path: files.PathLike | None = None, title: str
         return finished(figure, path)
 
 
+def roc_of_classes(
+    y_true: Any,
+    scores: Any,
+    class_names: Sequence[str] | None = None,
+    path: files.PathLike | None = None,
+    title: str = "ROC curves, one class against the rest",
+) -> Figure:
+    """Draw a ROC curve for each of several classes.
+
+    Arguments:
+        y_true: Class numbers (N,).
+        scores: Probabilities (N, C), a column for each class.
+        class_names: Names of the classes; their numbers if omitted.
+        path: Where to save the picture, if anywhere.
+        title: Above the picture.
+
+    Raises:
+        ValueError: If a class does not occur, or there are not as many names as columns.
+    """
+    labels, values = backend.to_host(y_true).reshape(-1), backend.to_host(scores)
+    names = [str(name) for name in (range(values.shape[1]) if class_names is None else class_names)]
+    if len(names) != values.shape[1]:
+        raise ValueError(f"roc_of_classes got {len(names)} class names for {values.shape[1]} columns of scores")
+    areas = [metrics.roc_auc(labels == k, values[:, k]) for k in range(len(names))]
+    colours, dashes = (BLUE, ORANGE, GREEN, RED, PURPLE), ("-", "--", ":", "-.")
+    with style():
+        figure, (ax,) = figure_with_axes(6.7 + 0.07 * max(map(len, names)), 5.0)
+        ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="guessing: AUC = 0.5")
+        for k, (name, area) in enumerate(zip(names, areas, strict=True)):
+            x, y, _ = metrics.roc_curve(labels == k, values[:, k])
+            colour, dash = colours[k % len(colours)], dashes[k // len(colours) % len(dashes)]
+            ax.plot(x, y, color=colour, linestyle=dash, linewidth=1.6, label=f"{name}: AUC = {area:.3f}")
+        _unit_square(ax, "1 − specificity (false positive rate)", "sensitivity (true positive rate)", title)
+        ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=f"mean AUC = {np.mean(areas):.3f}")
+        return finished(figure, path)
+
+
 def precision_recall(
     y_true: Any, scores: Any, path: files.PathLike | None = None, title: str = "Precision and recall"
 ) -> Figure:
@@ -219,7 +256,7 @@ def confusion(
                     j, i, text, ha="center", va="center", color="white" if share[i, j] > 0.55 else "#1A1A1A",
                     fontsize=11 if size <= 4 else 8, fontweight="bold" if i == j else "normal",
                 )  # fmt: skip
-        slanted = size > 3 or max(map(len, names)) > 14
+        slanted = max(map(len, names)) > (4 if size > 3 else 14)
         ax.set_xticks(range(size), names, rotation=35 if slanted else 0, ha="right" if slanted else "center")
         ax.set_yticks(range(size), names)
         ax.set(xlabel="predicted class", ylabel="true class")

@@ -107,7 +107,8 @@ def prediction_sheet(
     ]
     if total_wrong > len(wrong):
         headings[1] += f", the {len(wrong)} surest shown"
-    pictures = _pictures(images, rgb)
+    shown = np.concatenate([right, wrong])
+    pictures = dict(zip(shown.tolist(), _pictures(_rows(images, shown), rgb), strict=True))
     captions = [_caption(names[p], s, names[t]) for p, s, t in zip(predicted, sure, true, strict=True)]
     with style():
         blocks = [b for b in zip(headings, (right, wrong), (GREEN, RED), strict=True) if len(b[1])]
@@ -127,6 +128,11 @@ def prediction_sheet(
                 _show(ax, pictures[n], colour)
                 ax.set_title(captions[n], fontsize=8.5, fontweight="normal", loc="center", pad=3)
         return finished(figure, path)
+
+
+def _rows(images: Any, places: np.ndarray) -> Any:
+    """Return some of the images; those that are read from files when they are asked for are not all read."""
+    return images[places] if backend.is_host(images) and hasattr(images, "shape") else backend.to_host(images)[places]
 
 
 def _caption(predicted: str, sure: float, true: str) -> str:

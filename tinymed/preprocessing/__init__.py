@@ -1,5 +1,25 @@
 """Preparation of data, with Keras's names (floor 3)."""
 
-from tinymed.preprocessing import augmentation, geometry, image, intensity, missing, sequence, signal
+from tinymed.preprocessing import (
+    augmentation,
+    framing,
+    geometry,
+    image,
+    intensity,
+    missing,
+    scaling,
+    sequence,
+    signal,
+)
 
-__all__ = ["augmentation", "geometry", "image", "intensity", "missing", "sequence", "signal"]
+__all__ = [
+    "augmentation",
+    "framing",
+    "geometry",
+    "image",
+    "intensity",
+    "missing",
+    "scaling",
+    "sequence",
+    "signal",
+]

@@ -25,11 +25,11 @@ from tinymed.preprocessing.augmentation import Augmentation, Brightness, Contras
 
 NAME = "segmentation"
 SETTINGS = run.Settings(epochs=4, batch_size=16, learning_rate=0.001)
-FOR_PHANTOMS = run.Settings(epochs=14, batch_size=8, learning_rate=0.002)
+FOR_PHANTOMS = run.Settings(epochs=16, batch_size=8, learning_rate=0.002)
 KNOWN = ("labels", "plan", "split")
 """What the model file says for prediction."""
 
-PHANTOMS = {"train": 24, "val": 4, "test": 8}
+PHANTOMS = {"train": 32, "val": 5, "test": 10}
 """How many volumes are drawn for a run without data."""
 
 EMPTY = 0.25

@@ -108,7 +108,7 @@ def _lesions(canvas: _Canvas, rng: np.random.Generator, liver: np.ndarray) -> np
     """Paint one to three lesions whose middle lies well inside the liver."""
     deep = np.argwhere(ndimage.binary_erosion(liver > 0.5, iterations=2))
     level, lesions = float(rng.normal(108, 4) - rng.uniform(25, 60)), np.zeros(SHAPE, np.float32)
-    for radius in rng.uniform(9, 24, rng.integers(1, 4)):
+    for radius in rng.uniform(11, 28, rng.integers(1, 4)):
         place = canvas.millimetres(deep[rng.integers(len(deep))])
         lesion = canvas.ellipsoid(place, radius * rng.uniform(0.85, 1.15, 3), bumps=0.1) * liver
         canvas.paint(lesion, level)

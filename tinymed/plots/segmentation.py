@@ -48,11 +48,11 @@ def contours(
             raise ValueError(f"{title}: image and labels must be (slices, H, W), got {image.shape} and {true.shape}")
     shapes = [_upright(image[0]).shape for _, image, _, _ in volumes]
     high, wide = spacing[1], spacing[0]
-    ratio = max(h * high / (w * wide) for h, w in shapes)
     with style():
         width = 2.1
-        figure = bare_figure(width * columns + 0.1, (width * ratio + 0.36) * len(volumes) + 0.4)
-        parts = figure.subfigures(len(volumes), 1, squeeze=False).flat
+        heights = [width * (h * high) / (w * wide) + 0.36 for h, w in shapes]
+        figure = bare_figure(width * columns + 0.1, sum(heights) + 0.4)
+        parts = figure.subfigures(len(volumes), 1, height_ratios=heights, squeeze=False).flat
         for part, (title, image, true, predicted) in zip(parts, volumes, strict=True):
             part.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
             low, top = _range(image)
@@ -62,7 +62,8 @@ def contours(
                 ax.set_axis_off()
                 ax.imshow(_upright(image[k]), cmap="gray", vmin=low, vmax=top, aspect=high / wide, origin="lower")
                 ax.text(
-                    0.03, 0.97, f"slice {k + 1}", transform=ax.transAxes, color="white", fontsize=7.5, va="top"
+                    0.03, 0.97, f"slice {k + 1}", transform=ax.transAxes, color="white", fontsize=7.5, va="top",
+                    bbox={"facecolor": "black", "alpha": 0.55, "linewidth": 0, "pad": 1.5},
                 )  # fmt: skip
                 for number in range(1, len(labels) + 1):
                     colour = COLOURS[(number - 1) % len(COLOURS)]

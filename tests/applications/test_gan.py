@@ -40,10 +40,19 @@ def test_networks():
 def test_writes_both_networks_numbers_and_pictures(trained):
     assert {path.name for path in trained.files} == {
         "model.safetensors", "discriminator.safetensors", "history.csv", "metrics.json", "examples.npz",
-        "samples.png", "progress.png", "learning_curves.png", "quality.png",
+        "samples.png", "progress.png", "learning_curves.png",
     }  # fmt: skip
     numbers = json.loads((trained.folder / "metrics.json").read_text())
-    for key in ("auc", "frechet", "diversity", "auc_judge_of_training_images", "frechet_real", "best_epoch", "loss"):
+    for key in (
+        "auc",
+        "frechet",
+        "diversity",
+        "auc_judge_of_training_images",
+        "auc_real",
+        "frechet_real",
+        "best_epoch",
+        "loss",
+    ):
         assert numbers[key] is not None, key
     assert numbers["samples"] == 32
     assert set(trained.history) == {"d_loss", "g_loss", "p_real", "p_fake", "auc", "frechet", "diversity"}

@@ -40,6 +40,19 @@ def test_angle_and_error_curves():
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), [[2, 0.06]])
 
 
+def test_panels_of_curves():
+    panels = {"Losses": {"one": [3, 2.0], "other": [1, 1.0]}, "AUC": {"judge": [1, 0.8]}, "Distance": {"d": [2.0, 0.1]}}
+    figure = plots.curve_panels(panels, goals={"AUC": 0.9}, logarithmic=["Distance"])
+    losses, auc, distance, unused = figure.axes
+    assert [ax.get_title(loc="left") for ax in (losses, auc, distance)] == list(panels)
+    np.testing.assert_array_equal(losses.lines[0].get_xydata(), [[1, 3], [2, 2]])
+    assert len(losses.lines) == 2
+    assert [line.get_label() for line in auc.lines] == ["judge", "0.9"]
+    assert distance.get_yscale() == "log"
+    assert distance.get_legend() is None
+    assert not unused.axison
+
+
 def test_real_beside_generated():
     figure = plots.samples_beside_real(np.zeros((6, 4, 4, 1)), np.full((6, 4, 4, 1), 0.5), columns=3)
     real, generated = shown(figure)

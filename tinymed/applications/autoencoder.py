@@ -125,7 +125,7 @@ def train(
 
 
 def _check_count(data: Any, train: np.ndarray) -> None:
-    most = max(CODE, *OTHER_CODES)
+    most = max((CODE, *OTHER_CODES))
     if len(train) <= most:
         raise ValueError(
             f"{data}: {len(train)} training images do not determine {most} components; more than {most} are needed"

@@ -130,6 +130,7 @@ def train(
             **compare(test, drawn),
             "auc_judge_of_training_images": strict,
             "judge_training_images": 2 * many,
+            "auc_real": realism.halves(test, images.train.images[: len(test)]),
             "frechet_real": realism.frechet(test, images.train.images[: len(test)]),
             "best_epoch": best.epoch + 1,
             "best_validation_frechet": best.score,
@@ -240,9 +241,15 @@ def _report(job: Any, history: run.History, test: np.ndarray, drawn: np.ndarray,
     chosen = sorted({sorted(sheets)[i] for i in _evenly(len(sheets), 6)})
     rows = {f"epoch {epoch}": sheets[epoch] for epoch in chosen}
     plots.image_rows(rows, job / "progress.png", "The same noise after more and more epochs")
-    for name, keys in (("learning_curves", ("d_loss", "g_loss", "p_real", "p_fake")), ("quality", ("auc", "frechet"))):
-        curves = {key: history[key] for key in (*keys, *(("diversity",) if name == "quality" else ()))}
-        plots.learning_curves(curves, job / f"{name}.png")
+    panels = {
+        "Losses": {"discriminator": history["d_loss"], "generator": history["g_loss"]},
+        "Mean answer of the discriminator": {"to real": history["p_real"], "to generated": history["p_fake"]},
+        "AUC of a judge": {"judge": history["auc"]},
+        "Fréchet distance / variance": {"distance": history["frechet"]},
+        "Diversity": {"diversity": history["diversity"]},
+    }
+    goals = {"Mean answer of the discriminator": 0.5, "AUC of a judge": 0.9, "Diversity": 0.7}
+    plots.curve_panels(panels, job / "learning_curves.png", goals, logarithmic=("Fréchet distance / variance",))
 
 
 def _evenly(n: int, count: int) -> np.ndarray:
@@ -255,12 +262,13 @@ def rows(numbers: dict[str, Any]) -> run.Rows:
         ("real images, and as many generated", str(numbers["samples"])),
         ("AUC of a judge trained on half of them", f"{numbers['auc']:.4f}"),
     ]
-    if "auc_judge_of_training_images" in numbers:
+    if "auc_real" in numbers:
         words = f"AUC of a judge trained on {numbers['judge_training_images']} other images"
+        lines.append(("the same of real training images for generated", f"{numbers['auc_real']:.4f}"))
         lines.append((words, f"{numbers['auc_judge_of_training_images']:.4f}"))
     lines.append(("Fréchet distance / variance", f"{numbers['frechet']:.4f}"))
     if "frechet_real" in numbers:
-        lines.append(("the same of real training images", f"{numbers['frechet_real']:.4f}"))
+        lines.append(("the same of real training images for generated", f"{numbers['frechet_real']:.4f}"))
     lines.append(("diversity (1: as real images)", f"{numbers['diversity']:.4f}"))
     return lines
 

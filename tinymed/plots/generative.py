@@ -160,7 +160,7 @@ def samples_beside_real(
     blocks = {"Real": _mosaic(_grey(real), columns), "Generated": _mosaic(_grey(generated), columns)}
     height, width = blocks["Real"].shape
     with style():
-        figure = bare_figure(2 * 0.6 * columns + 0.3, 0.6 * columns * height / width + (0.75 if title else 0.45))
+        figure = bare_figure(2 * 0.6 * columns + 0.3, 0.6 * columns * height / width + (0.65 if title else 0.32))
         axes = list(figure.subplots(1, 2, squeeze=False).flat)
         for ax, (name, mosaic) in zip(axes, blocks.items(), strict=True):
             _bare(ax)
@@ -168,6 +168,46 @@ def samples_beside_real(
             ax.set_title(name)
         if title:
             figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
+        return finished(figure, path)
+
+
+def curve_panels(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    path: files.PathLike | None = None,
+    goals: Mapping[str, float] | None = None,
+    logarithmic: Sequence[str] = (),
+) -> Figure:
+    """Draw several panels of curves over the epochs.
+
+    Arguments:
+        panels: For each panel's title its curves by name, one value for each epoch.
+        path: Where to save the picture, if anywhere.
+        goals: For some panels where to draw a dashed line.
+        logarithmic: Panels whose axis is logarithmic.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    with style():
+        figure, axes = figure_with_axes(4.6 * columns, 3.1 * rows, rows, columns)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        for ax, (title, curves) in zip(axes, panels.items(), strict=False):
+            for place, (name, values) in enumerate(curves.items()):
+                ax.plot(
+                    np.arange(1, len(values) + 1), values, label=name, color=(BLUE, ORANGE, GREEN)[place % 3],
+                    linestyle=("-", "--", ":")[place % 3], marker="o" if len(values) == 1 else None,
+                )  # fmt: skip
+            if goals and title in goals:
+                ax.axhline(goals[title], color=GREY, linewidth=1, linestyle=":", label=f"{goals[title]:g}")
+            if title in logarithmic:
+                ax.set_yscale("log")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+            ax.set_title(title)
+            ax.set_xlabel("epoch")
+            if len(ax.lines) > 1:
+                ax.legend(loc="best")
         return finished(figure, path)
 
 

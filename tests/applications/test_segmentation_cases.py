@@ -84,6 +84,11 @@ def test_training_slices_have_one_size():
     assert masks[0].sum() == 10 * 8 and masks[-1].sum() == 16 * 7
 
 
+def test_long_work_is_shown_only_where_somebody_watches(capsys):
+    assert list(cases_of.watched([1, 2], "testing")) == [1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
 # --- folders -----------------------------------------------------------------------------------------------------
 
 

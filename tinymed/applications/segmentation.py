@@ -146,7 +146,7 @@ def train(
         history = run.fit(model, choose, settings, callbacks=[best], verbose=verbose)
         training = time.perf_counter() - training
         model = load_model(job / run.MODEL)
-        found = [cases_of.segment(model, case.volume, plan) for case in cases.test]
+        found = [cases_of.segment(model, case.volume, plan) for case in cases_of.watched(cases.test, "testing")]
         table = segmentation_report.measure(cases.test, found, cases.labels)
         segmentation_report.write(job, history, cases, found, table, plan)
         numbers = {
@@ -260,7 +260,7 @@ def evaluate(model: str | os.PathLike[str], data: str | os.PathLike[str], split:
                 f"the mask of {case.name} has label {case.truth.max()}, but the model knows {len(labels)}: "
                 f"{', '.join(labels.values())}"
             )
-    found = [cases_of.segment(network, case.volume, plan) for case in cases]
+    found = [cases_of.segment(network, case.volume, plan) for case in cases_of.watched(cases, "testing")]
     table = segmentation_report.measure(cases, found, labels)
     return {"task": NAME, **segmentation_report.summary(table)}
 
@@ -289,7 +289,7 @@ def predict(
     if out is not None and twice is not None:
         raise ValueError(f"two volumes are named {twice}, and their masks cannot both be {twice}.nii.gz; rename one")
     found = []
-    for path, name in zip(inputs, names, strict=True):
+    for path, name in cases_of.watched(list(zip(inputs, names, strict=True)), "segmenting"):
         volume = volumes.read(path)
         mask = cases_of.segment(network, volume, plan)
         counts = {label: int((mask == number).sum()) for number, label in labels.items()}

@@ -7,13 +7,15 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinymed.datasets import volume_folders
 from tinymed.datasets.volumes import Volume
 from tinymed.preprocessing import geometry, intensity
+
+T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
 SHARES = {"val": 0.1, "test": 0.2}
@@ -225,3 +227,10 @@ def segment(model: Any, volume: Volume, plan: Plan) -> np.ndarray:
         classes = [geometry.resize(found[..., k], wanted) for k in range(found.shape[-1])]
         found = np.stack(classes, axis=-1)
     return volume.from_ras(found.argmax(axis=-1).astype(np.uint8))
+
+
+def watched(items: Sequence[T], what: str) -> Iterable[T]:
+    """Return the items, and show on a terminal how many have been gone through."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, leave=False, disable=None)  # None: silent unless somebody watches

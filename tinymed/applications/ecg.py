@@ -68,7 +68,7 @@ def train(
         counts = {part: len(getattr(records, part)) for part in ecg_data.PARTS}
         if verbose:
             print(_counted(records), flush=True)
-        samples, validation, about = kind.training(records, seed)
+        samples, validation, about = kind.training(records, seed, settings.epochs)
         about = {"task": "ecg", "network": kind.name, **about}
         model = kind.compiled(settings)
         best = run.KeepBest(job / run.MODEL, lambda model: kind.score(model, validation, about), about)

@@ -147,10 +147,49 @@ def predict(
 
         module = applications.owner(model)
         options = accepts(module.predict, module.__name__.rpartition(".")[2], resize=resize or None, out=out)
-        found = [(item.name, *item.cells) for item in module.predict(model, inputs, **options)]
-        widths = [max(map(len, column)) for column in zip(*found, strict=True)]
-        for line in found:
-            typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        _columns([(item.name, *item.cells) for item in module.predict(model, inputs, **options)])
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="Model file of a classifier that `tinymed train` wrote.")],
+    images: Annotated[list[Path], typer.Argument(help="Images in .png, .jpg or .npz files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, one for each image.")] = Path("explanations"),
+    target: Annotated[str | None, typer.Option(help="Name of the class to explain; the predicted one.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer for Grad-CAM; the last one that still has places.")] = None,
+    resize: Annotated[bool, typer.Option("--resize", help="Crop and scale images of another size.")] = False,
+    backend: Backend = None,
+) -> None:
+    """Draw what a classifier looked at in each image: Grad-CAM, saliency, integrated gradients, occlusion."""
+    with _clear_errors(), _on(backend):
+        from tinymed.applications.explanation import explain
+
+        _columns(
+            [
+                (item.name, *item.cells)
+                for item in explain(model, images, out, target=target, layer=layer, resize=resize)
+            ]
+        )
+
+
+@app.command()
+def crossvalidate(
+    task: Annotated[str, typer.Argument(help="A task with two classes of images, such as nodules or pneumonia.")],
+    folds: Annotated[int, typer.Option(help="Number of parts; each is tested once.")] = 5,
+    data: Annotated[Path | None, typer.Option(help="Your own file; synthetic data if omitted.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    backend: Backend = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/TASK-folds if omitted.")] = None,
+) -> None:
+    """Train and test on each of several parts of the data, patients kept whole; print mean and spread."""
+    with _clear_errors():
+        from tinymed import applications
+        from tinymed.applications import crossvalidation
+
+        module = applications.find(task)
+        options: Any = {"folds": folds, "data": data, "epochs": epochs, "seed": seed, "backend_name": backend}
+        _summarize(crossvalidation, crossvalidation.crossvalidate(module, out=out, **options))
 
 
 @app.command()
@@ -169,6 +208,13 @@ def gradcheck(
         else:
             status = checker.run(names or None, backend=backend, html=None if html is None else str(html))
     raise typer.Exit(int(status or 0))
+
+
+def _columns(lines: list[tuple[str, ...]]) -> None:
+    """Print lines of cells, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _on(backend: str | None) -> Any:

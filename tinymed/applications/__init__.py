@@ -26,6 +26,7 @@ TASKS = {
     "progression": "the next score of a patient seen again and again (D2 §5; synthetic visits, or a CSV table)",
     "registration": "where is in one image what another shows? (D0 §6; phantom brains)",
     "segmentation": "which voxels belong to which organ or lesion? (D0 §6, D1, D3; CT phantoms)",
+    "transfer": "what does it help to have seen something like it? (D2 §8; phantoms, or chest X-rays)",
 }
 """What each task is about, by the name that ``tinymed train`` takes. Its module has the same name, ``-`` as ``_``."""
 

@@ -20,7 +20,7 @@ def occlusion(
         model: A model with one input and one output (N, classes).
         x: Samples, (N, ..., channels).
         target: The class whose score is explained: a number, one for each sample, or None for the predicted one.
-        size: Side of the window in pixels; an eighth of the image's shortest side if omitted, at least 2.
+        size: Side of the window in pixels; a sixth of the image's shortest side if omitted, at least 2.
         stride: Step from window to window; half of ``size`` if omitted.
         fill: What the window is filled with; each sample's mean if omitted.
 
@@ -35,7 +35,7 @@ def occlusion(
     places = host.shape[1:-1]
     if not places:
         raise ValueError(f"occlusion needs samples of shape (N, ..., channels), got {host.shape}")
-    size = max(2, min(places) // 8) if size is None else size
+    size = max(2, min(places) // 6) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
     if not 1 <= size <= min(places) or not 1 <= stride <= size:
         raise ValueError(

@@ -116,6 +116,7 @@ def test_evaluates_on_a_file(trained, tmp_path):
     np.savez(tmp_path / "x.npz", test_images=x, test_labels=y)
     numbers = gan.evaluate(trained.folder / "model.safetensors", tmp_path / "x.npz")
     assert numbers["samples"] == 30
+    assert gan.evaluate(trained.folder / "model.safetensors", tmp_path / "x.npz") == numbers
     assert numbers["frechet"] > 0.2
     assert len(gan.rows(numbers)) == 4
 

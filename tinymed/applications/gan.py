@@ -279,6 +279,8 @@ def rows(numbers: dict[str, Any]) -> run.Rows:
 def evaluate(model: str | os.PathLike[str], data: str | os.PathLike[str], split: str = "test") -> dict[str, Any]:
     """Compare as many generated images as there are real ones in a file with these.
 
+    Noise and judge are drawn from the seed 0, so that the numbers are the same each time.
+
     Args:
         model: Model file, as training writes it.
         data: ``.npz`` file with ``test_images`` and ``test_labels``, laid out as MedMNIST's.
@@ -289,7 +291,8 @@ def evaluate(model: str | os.PathLike[str], data: str | os.PathLike[str], split:
     """
     generator, about = _open(model)
     real = read_split(data, split, at_least=8)
-    drawn = draw(generator, noise(np.random.default_rng(0), len(real)))
+    backend.set_seed(0)
+    drawn = draw(generator, noise(backend.new_generator(), len(real)))
     return {"task": "gan", "loss": about["loss"], "samples": len(real), **compare(real, drawn)}
 
 

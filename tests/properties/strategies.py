@@ -167,11 +167,110 @@ def elementwise_calls(draw):
     return Call(draw(st.sampled_from(["erf", "gelu", "relu", "sigmoid", "tanh"])), [x], seed=draw(seeds))
 
 
+@st.composite
+def masks(draw, N, T):
+    """Draw which steps count: none or all left out, a length for each sequence, or any of them."""
+    kind = draw(st.sampled_from(["none", "none", "lengths", "any", "nothing counts"]))
+    rng = np.random.default_rng(draw(seeds))
+    if kind == "none":
+        return None
+    if kind == "lengths":
+        return np.arange(T) < rng.integers(0, T + 1, (N, 1))
+    return np.zeros((N, T), bool) if kind == "nothing counts" else rng.random((N, T)) < 0.5
+
+
+@st.composite
+def recurrent_calls(draw):
+    """Draw a sequence for one of the recurrent operations; now and then longer batches, since blocks have 16 rows.
+
+    Values stay moderate: a sum of large ones is rounded differently in another order, and a gate passes that on.
+    """
+    op, dtype = draw(st.sampled_from(["simple_rnn", "lstm", "gru"])), draw(dtypes)
+    N = draw(st.sampled_from([0, 1, 1, 2, 3, 3, 16, 17]))
+    T = draw(st.sampled_from([0, 1, 1, 2, 3, 5]))
+    D, U = draw(sizes), draw(sizes)
+    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[op]
+    options = {"activation": draw(st.sampled_from(["tanh", "tanh", "relu", "sigmoid", "linear", "softsign"]))}
+    if gates > 1:
+        options["recurrent_activation"] = draw(st.sampled_from(["sigmoid", "sigmoid", "hard_sigmoid", "tanh"]))
+    if op == "gru":
+        options["reset_after"] = draw(st.booleans())
+    mask = draw(masks(N, T))
+    odd = ["ties", "zeros", None, None] + ([] if mask is not None else ["NaN"])
+    wrong = draw(st.sampled_from([None] * 12 + ["x", "kernel", "recurrent_kernel", "h0", "bias"]))
+
+    def shape(name, *axes):
+        return (*axes[:-1], axes[-1] + (name == wrong))
+
+    columns = gates * U
+    bias_shape = (2, columns) if options.get("reset_after") else (columns,)
+    x = draw(arrays(shape("x", N, T, D), dtype, st.sampled_from(odd)))
+    kernel = draw(arrays(shape("kernel", D, columns), dtype, finite_values))
+    recurrent = draw(arrays(shape("recurrent_kernel", U, columns), dtype, finite_values))
+    optional = [shape("bias", *bias_shape), *[shape("h0", N, U)] * (2 if op == "lstm" else 1)]
+    optional = [draw(st.one_of(st.none(), arrays(one, dtype, finite_values))) for one in optional]
+    scale = None
+    if draw(st.sampled_from([False, False, True])):
+        scale = (2.0 * (np.random.default_rng(draw(seeds)).random((N, U)) < 0.5)).astype(dtype)
+    return Call(op, [x, kernel, recurrent, *optional, mask, scale], options, draw(seeds))
+
+
+@st.composite
+def embedding_calls(draw):
+    """Draw rows of a table, repeated ones; now and then a row that is not there, or a number that is not whole."""
+    K, D = draw(sizes), draw(sizes)
+    shape = tuple(draw(st.lists(st.integers(0, 5), max_size=2)))
+    wrong = draw(st.sampled_from([0] * 12 + [1, 2]))
+    kind = "float32" if wrong == 2 else draw(st.sampled_from(["int32", "int64", "uint8"]))
+    ids = np.random.default_rng(draw(seeds)).integers(0, K, shape).astype(kind)
+    ids = ids + np.asarray(K, kind) if wrong == 1 else ids
+    return Call("embedding", [draw(arrays((K, D), draw(dtypes))), ids], {}, draw(seeds))
+
+
+@st.composite
+def warp_calls(draw):
+    """Draw images and how far to look beside each pixel: near, far outside, or along whole pixels."""
+    dtype, wrong = draw(dtypes), draw(st.sampled_from([0] * 12 + [1]))
+    shape = (draw(st.integers(0, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    x = draw(arrays((*shape, draw(sizes)), dtype, st.sampled_from([None, None, "ties", "zeros", "NaN", "large"])))
+    far = draw(st.sampled_from([0.3, 2.0, 20.0]))
+    displacement = draw(arrays((*shape, 2 + wrong), dtype, finite_values)) * np.asarray(far, dtype)
+    return Call("warp", [x, displacement], {"border": draw(st.sampled_from(["clamp", "zeros"]))}, draw(seeds))
+
+
+@st.composite
+def information_calls(draw):
+    """Draw pairs of images with values from 0 to 1, and beyond.
+
+    Nine pixels or more, and in single precision many bins: where the images say next to nothing about each other, the
+    result is what rounding leaves of a sum of terms of both signs.
+    """
+    wrong = draw(st.sampled_from([0] * 12 + [1]))
+    bins = draw(st.sampled_from([3, 4, 5, 16, 32]))
+    dtype = draw(dtypes) if bins > 5 else "float64"
+    shape = (draw(st.integers(1, 3)), draw(st.integers(3, 6)), draw(st.integers(3, 6)), draw(st.integers(1, 2)))
+    y_true, y_pred = (draw(arrays((*shape[:-1], shape[-1] + extra), dtype, st.none())) for extra in (0, wrong))
+    scaled = [y * np.asarray(0.3, dtype) + np.asarray(0.5, dtype) for y in (y_true, y_pred)]
+    return Call("mutual_information", scaled, {"bins": bins}, draw(seeds))
+
+
 calls = st.one_of(
     dense_calls(), convolution_calls(), convolution_calls(2), winograd_calls(), fused_calls(), im2col_calls(),
-    pooling_calls(), pooling_calls(), transposed_calls(), elementwise_calls(),
+    pooling_calls(), pooling_calls(), transposed_calls(), elementwise_calls(), recurrent_calls(), recurrent_calls(),
+    embedding_calls(), warp_calls(), information_calls(),
 )  # fmt: skip
 """Any of them."""
+
+sequence_calls = st.one_of(recurrent_calls(), recurrent_calls(), recurrent_calls(), embedding_calls())
+"""What runs over sequences."""
+
+DRAWN = {
+    "dense", "conv1d", "conv2d", "conv3d", "conv2d_relu", "conv2d_relu_max_pool", "im2col", "max_pool1d", "max_pool2d",
+    "max_pool3d", "average_pool1d", "average_pool2d", "average_pool3d", "conv2d_transpose", "erf", "gelu", "relu",
+    "sigmoid", "tanh", "simple_rnn", "lstm", "gru", "embedding", "warp", "mutual_information", "sgd_update",
+    "adam_update", "rmsprop_update", "adagrad_update",
+}  # fmt: skip
+"""The operations and updates that are drawn."""
 
 
 @st.composite

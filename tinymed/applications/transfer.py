@@ -264,8 +264,9 @@ def compare(labels: np.ndarray, scores: dict[str, np.ndarray]) -> dict[str, Any]
 
 
 def _write_pictures(job: Any, history: run.History, test: Split, scores: dict[str, np.ndarray], classes: Any) -> None:
+    losses = {"loss_fine_tuned": history["loss"], "loss_from_scratch": history["scratch_loss"]}
     report.write_pictures(
-        job, history, test.images[..., test.images.shape[-1] // 2], test.labels, scores["tuned"], classes, 0.5
+        job, losses, test.images[..., test.images.shape[-1] // 2], test.labels, scores["tuned"], classes, 0.5
     )
     curves = {NAMES[name]: (test.labels, values) for name, values in scores.items()}
     roc_curves(curves, path=job / "roc.png", title="The second set, three ways to learn it")

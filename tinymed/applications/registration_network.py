@@ -56,7 +56,7 @@ LOSSES: dict[str, Any] = {
 }
 """What makes two images alike: the same grey values; the same structure in each window; grey values that tell."""
 
-SMOOTHNESS = {"mse": 0.01, "ncc": 0.3, "mutual-information": 0.5}
+SMOOTHNESS = {"mse": 0.01, "ncc": 0.3, "mutual-information": 1.5}
 """Weight of the smoothness of the field beside each of them."""
 
 COARSE_WEIGHTS = {"mse": 4.0, "ncc": 0.5, "mutual-information": 0.5}

@@ -182,19 +182,19 @@ DRAWN = 64
 """Training pairs that are drawn in each epoch from real images."""
 
 
-def read(path: PathLike, size: int = REAL_SIZE) -> PairData:
+def read(path: PathLike, size: int | None = None) -> PairData:
     """Read real images.
 
     Args:
         path: A folder with an image ``fixed.*`` and an image ``moving.*``; or with DICOM slices of several series of
             one patient that fit each other already; or with four images or more of one kind, such as slices of
             several brains. Two of them (of DICOM slices: one slice position) are held out for the test.
-        size: Height and width to scale them to.
+        size: Height and width to scale them to; ``REAL_SIZE`` if omitted.
 
     Raises:
         ValueError: If an image is missing, unreadable, or of another shape than its partner.
     """
-    path = pathlib.Path(path)
+    path, size = pathlib.Path(path), REAL_SIZE if size is None else size
     if not path.is_dir():
         raise ValueError(f"{path} is no folder; put the images of one data set into a folder and name that")
     found = sorted(p for p in path.iterdir() if p.is_file() and "".join(p.suffixes[-1:]).lower() in SUFFIXES)

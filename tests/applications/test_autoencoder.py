@@ -6,10 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from tinymed.applications import autoencoder, autoencoder_networks, chest_images, principal, run
+from tinymed.applications import autoencoder, chest_images, principal, run
 from tinymed.datasets import chests
-
-NETWORKS = ("linear", "deep", "convolutional")
 
 
 @pytest.fixture(scope="module")
@@ -23,25 +21,6 @@ def few():
 @pytest.fixture(scope="module")
 def trained(few, tmp_path_factory):
     return autoencoder.train(epochs=3, out=tmp_path_factory.mktemp("runs") / "linear", verbose=0)
-
-
-def test_the_linear_network_is_the_documents():
-    """z = Wx + b and x' = W'z + b', written with rows."""
-    model = autoencoder_networks.build_linear(8)
-    assert model.count_params() == 784 * 8 + 8 + 8 * 784 + 784
-    x = np.random.default_rng(0).standard_normal((3, 28, 28, 1)).astype(np.float32)
-    w, b, w2, b2 = model.get_weights()
-    z = x.reshape(3, -1) @ w + b
-    np.testing.assert_allclose(autoencoder.encode(model, x), z, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(autoencoder.reconstruct(model, x).reshape(3, -1), z @ w2 + b2, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_has_its_code_between_encoder_and_decoder(name):
-    model = autoencoder_networks.NETWORKS[name](5)
-    x = np.zeros((2, 28, 28, 1), np.float32)
-    assert autoencoder.encode(model, x).shape == (2, 5)
-    assert autoencoder.reconstruct(model, x).shape == x.shape
 
 
 def test_trained_with_squared_error_it_spans_the_principal_subspace(tmp_path):

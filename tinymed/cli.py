@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -217,6 +217,22 @@ def _columns(lines: list[tuple[str, ...]]) -> None:
         typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+@app.command()
+def bench(
+    networks: Annotated[list[str] | None, typer.Argument(help="P0, P3 or P4b; all of them if omitted.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long each way is timed for.")] = 1.0,
+    out: Annotated[Path, typer.Option(help="Where to save the picture.")] = Path("bench.png"),
+) -> None:
+    """Time a training step of the articles' networks: textbook formulas against kernels."""
+    with _clear_errors():
+        from tinymed.bench import bench as measure
+        from tinymed.bench import rows
+
+        head, *lines = rows(measure(networks or None, seconds, out))
+        _console().print(_table(lines, "Milliseconds for a training step of 32 samples", head))
+        typer.echo(f"Picture: {out}. Beside PyTorch and Keras: python -m benchmarks.peers, in the repository.")
+
+
 def _on(backend: str | None) -> Any:
     """Return a context in which the chosen backend is used."""
     if backend is None:
@@ -232,13 +248,13 @@ def _console() -> Any:
     return Console(highlight=False)
 
 
-def _table(rows: list[tuple[str, str]], title: str) -> Any:
-    """Return the numbers of an evaluation as a small table."""
+def _table(rows: Sequence[tuple[str, ...]], title: str, head: tuple[str, ...] = ("", "")) -> Any:
+    """Return lines of names and numbers as a small table."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = Table(title=title, title_justify="left", show_header=any(head))
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place else "left")
     for row in rows:
         table.add_row(*row)
     return table

@@ -107,12 +107,25 @@ def test_gradcheck_for_real():
     assert "dense" in result.output
 
 
+def test_bench_prints_a_table_and_draws_it(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "tinymed.bench.bench", lambda *given: (seen.append(given), {"P0": {"textbook": 300.0, "kernels": 60.0}})[1]
+    )
+    result = CliRunner().invoke(app, ["bench", "P0", "--seconds", "0.5", "--out", str(tmp_path / "bench.png")])
+    assert result.exit_code == 0, result.output
+    assert seen == [(["P0"], 0.5, tmp_path / "bench.png")]
+    for word in ("textbook", "kernels", "5.0", "bench.png"):
+        assert word in result.output
+
+
 # --- errors ----------------------------------------------------------------------------------------------------
 
 
 def test_unknown_names():
     refused(["train", "nodule"], "unknown task 'nodule'", "did you mean 'nodules'?")
     refused(["gradcheck", "dens"], "did you mean", "ense'")
+    refused(["bench", "P9"], "unknown network 'P9'")
     refused(["train", "nodules", "--backend", "cupyy"], "backend 'cupyy' is not available")
 
 

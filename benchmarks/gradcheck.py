@@ -35,7 +35,7 @@ from tinymed.files import write_text
 from tinymed.gradcheck import FAULTS
 from tinymed.gradcheck.checks import MEANING
 from tinymed.gradcheck.faults import Fault
-from tinymed.gradcheck.runner import all_names, check_all
+from tinymed.gradcheck.runner import all_names, check, check_all
 
 Record = dict[str, Any]
 HERE = Path(__file__).parent
@@ -48,15 +48,15 @@ def catch(index: int, seeds: int) -> Record:
     return {"fault": FAULTS[index].name, "of": seeds, "caught": len(errors), "error": min(errors, default=None)}
 
 
-def alarm(seed: int, names: list[str]) -> Record:
+def alarm(seed: int, names: list[str], checks: list[str] | None) -> Record:
     """Check everything that these names stand for with one seed: findings of each, and those that fail."""
     start, found, false = time.process_time(), {}, []
     for name in names:
-        report = check_all([name], seed)
+        report = check(name, seed=seed, only=checks) if checks else check_all([name], seed)
         found[name] = len(report.rows)
         for row in report.failures:
             false.append([name, f"{row.item} ({row.case}), {row.check}, {row.tensor}: {row.error:.2e}"])
-    return {"seed": seed, "names": found, "false": false, "seconds": time.process_time() - start}
+    return {"seed": seed, "names": found, "checks": checks, "false": false, "seconds": time.process_time() - start}
 
 
 def read(path: Path) -> list[Record]:
@@ -78,12 +78,13 @@ def missing(records: list[Record], options: argparse.Namespace) -> Iterator[tupl
             yield catch, index, options.seeds
     done = collections.defaultdict(set)
     for record in records:
-        done[record.get("seed")] |= set(record.get("names", ()))
+        if record.get("checks") == options.checks:
+            done[record.get("seed")] |= set(record.get("names", ()))
     wanted = options.only or all_names()
     for seed in range(options.first, options.alarms):
         left = [name for name in wanted if options.again or name not in done[seed]]
         if left:
-            yield alarm, seed, left
+            yield alarm, seed, left, options.checks
 
 
 def commit() -> str:
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first of those seeds")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many to run at once")
     parser.add_argument("--only", nargs="+", default=[], help="the only names to look for false alarms in")
+    parser.add_argument("--checks", nargs="+", help="the only checks to run on them, after a change to these")
     parser.add_argument("--again", action="store_true", help="run what has been run before, too")
     parser.add_argument("--records", type=Path, default=Path("outputs/gradcheck.jsonl"), help="what is done")
     parser.add_argument("--commit", default=commit(), help="what to call the source, if it is no checkout")
@@ -174,11 +176,18 @@ def alarms(records: list[Record], options: argparse.Namespace) -> Iterator[str]:
     last: dict[tuple[str, int], tuple[int, str]] = {}
     false: dict[tuple[str, int], list[str]] = {}
     seconds: collections.Counter[int] = collections.Counter()
+    again: dict[tuple[str, str], set[tuple[str, int]]] = collections.defaultdict(set)
     for record in (r for r in records if "names" in r):
-        seed = record["seed"]
+        seed, checks = record["seed"], record.get("checks")
         for name, count in record["names"].items():
+            new = [text for item, text in record["false"] if item == name]
+            if checks:  # these checks once more: what the others found stays
+                again[" and ".join(checks), record["commit"]].add((name, seed))
+                kept = [text for text in false.get((name, seed), ()) if not any(f"), {c}, " in text for c in checks)]
+                false[name, seed] = kept + new
+                continue
             last[name, seed] = (count, record["commit"])
-            false[name, seed] = [text for item, text in record["false"] if item == name]
+            false[name, seed] = new
         if set(all_names()) <= set(record["names"]):
             seconds[seed] = record["seconds"]
     known = [key for key in last if key[0] in all_names() and key[1] < options.alarms]
@@ -199,6 +208,10 @@ def alarms(records: list[Record], options: argparse.Namespace) -> Iterator[str]:
     groups = _by(lambda name: ", ".join(_commits({"commit": c} for (n, _), (_, c) in last.items() if n == name)), seeds)
     for commits, names in groups.items():
         yield f"  * commit {commits}: {'all others' if len(names) > 40 else ', '.join(names)}"
+    for (checks, made), pairs in again.items():
+        names = dict.fromkeys(name for name, _ in sorted(pairs))
+        seeds_run = len({seed for _, seed in pairs})
+        yield f"  * the checks {checks} once more, commit {made}, {seeds_run} seeds: {', '.join(names)}"
 
 
 def _by(key: Any, names: Any) -> dict[Any, list[str]]:

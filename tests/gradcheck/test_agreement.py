@@ -42,3 +42,18 @@ def test_without_a_fast_body_there_is_nothing_to_compare():
 )
 def test_bodies_that_differ_fail(body):
     assert not all(row.ok for row in findings(body))
+
+
+def test_a_point_at_which_the_textbook_has_lost_digits_is_drawn_again():
+    """Near zero the difference of two large numbers is rounding only; the fast body has other rounding, no mistake."""
+
+    def near_one(rng):
+        return 1 + 10.0 ** rng.uniform(-9, 0, (2,))
+
+    made = Operation("halve", _dispatching(lambda x: ((x * x - 1) / 2, x)))
+    made.backward = _dispatching(lambda dy, x: dy * x)
+    made.forward.register(np.ndarray)(lambda x: ((x - 1) * (x + 1) / 2, x))
+    found = rows("agreement", subject_of_op(OpCase("halve", {"x": near_one}), made))
+    assert all(row.ok for row in found)
+    made.forward.register(np.ndarray)(lambda x: ((x - 1) * (x + 1) / 2 + 1e-3, x))
+    assert not all(row.ok for row in rows("agreement", subject_of_op(OpCase("halve", {"x": near_one}), made)))

@@ -116,6 +116,13 @@ def test_points_on_kinks_do_not_fail():
         ("lstm", 5, "kinks"),  # weights on whole numbers too: several gates bent at once
         ("lstm", 2, "kinks"),  # a small bend passed for smooth
         ("GRU", 14, "extremes"),  # a gate nearly shut, behind large sums, is shut in single precision
+        ("simple_rnn", 105, "agreement"),  # a single saturated unit: 1 - y² has lost its digits in both bodies
+        ("simple_rnn", 34, "agreement"),  # one number left over by the dropout, a sum that cancels, in double precision
+        ("gru", 35, "agreement"),  # a sum of three gates' terms that cancel
+        ("mutual_information", 43, "agreement"),  # images that say next to nothing about each other
+        ("gru", 46, "kinks"),  # no input, no state, no bias: all units at zero at once
+        ("conv2d_relu_max_pool", 23, "extremes"),  # two windows so alike that rounding decides which is the maximum
+        ("conv2d_relu_max_pool", 111, "extremes"),  # the same among denormal numbers
     ],
 )
 def test_seeds_that_once_raised_a_false_alarm(name, seed, only):

@@ -25,8 +25,8 @@ TOLERANCE = 1e-7
 COMPLEX_TOLERANCE = 1e-9
 """Largest relative error against the complex step."""
 
-WEIGHTS = ("kernel", "recurrent_kernel", "bias", "gamma", "beta", "alpha")
-"""Names of weights, which are not put on kinks."""
+WEIGHTS = ("kernel", "recurrent_kernel", "bias", "gamma", "beta", "alpha", "h0", "c0")
+"""Names of weights and of initial states, which meet weights at every step; they are not put on kinks."""
 
 KINKS = 24
 """Elements of each tensor that are looked at on a kink."""
@@ -132,8 +132,8 @@ def curves_of(subject: Subject, rng: np.random.Generator) -> list[Curve]:
 def check_kinks(subject: Subject, rng: np.random.Generator) -> Iterator[Row]:
     """Put the inputs on kinks and ties (whole numbers), where no derivative exists but slopes on both sides do.
 
-    Weights stay as they are: with whole numbers for both, several gates could bend at once, and then the chain rule
-    does not promise a slope between the two sides.
+    Weights and states stay as they are: with whole numbers for all, several gates could bend at once, and then the
+    chain rule does not promise a slope between the two sides.
 
     There a gradient must lie between the two slopes, element by element, and along a direction in which the function
     is smooth all the same (all inputs moved together), it must give that slope.

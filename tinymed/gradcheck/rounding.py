@@ -36,6 +36,9 @@ RUNS = 16
 """Disturbed computations before a difference counts; one is enough for most."""
 
 SMALLEST = float(np.finfo(np.float32).smallest_normal)
+"""The smallest number with all its digits; below it come the denormal ones, in even steps."""
+
+STEP = float(np.finfo(np.float32).smallest_subnormal)
 
 CURVED = ("elu", "gelu", "log_softmax", "mish", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh")
 """Activations whose slope is a difference, so that rounding leaves something of it where it should be nothing."""
@@ -70,10 +73,7 @@ class Allowance:
     def run(self) -> None:
         """Disturb everything that goes in, and every activation, and see how far the results move."""
         point = {
-            name: value * (1 + self.forward_unit * self.rng.standard_normal(value.shape))
-            if value.dtype.kind == "f"
-            else value
-            for name, value in self.point.items()
+            name: self._disturbed(value) if value.dtype.kind == "f" else value for name, value in self.point.items()
         }
         with rounded_activations(self.rng):
             y, cache = self.subject.run(point)
@@ -82,6 +82,11 @@ class Allowance:
         for name, value in self.exact.items():
             self.squares[name] += (flat(moved[name]) - value) ** 2
         self.runs += 1
+
+    def _disturbed(self, value: np.ndarray) -> np.ndarray:
+        """Change numbers by some units, and at least by some of the steps in which the smallest numbers come."""
+        noise = self.rng.standard_normal(value.shape)
+        return value + noise * np.maximum(self.forward_unit * np.abs(value), self.forward_unit / UNIT * STEP)
 
     def of(self, name: str) -> np.ndarray:
         """Return the allowed errors of one result."""

@@ -25,8 +25,9 @@ def _mask(*rows: str) -> Draw:
 _MASK = _mask("011", "101", "110")
 
 
-def _scale(shape: tuple[int, ...]) -> Draw:
-    return lambda rng: 2.0 * (rng.random(shape) < 0.5)
+def _scale(N: int) -> Draw:
+    """Return the factors of a recurrent dropout for N samples and two units."""
+    return lambda rng: np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])[:N]
 
 
 def _sequence(op: str, N: int = 2, T: int = 3, D: int = 2, U: int = 2, label: str = "", **changes: Any) -> OpCase:
@@ -71,8 +72,8 @@ def _cases(op: str) -> list[OpCase]:
         _sequence(op, label="softsign, which has no kernel", activation="softsign"),
         _sequence(op, N=3, mask=_MASK, label="masked at the start, inside and at the end"),
         _sequence(op, mask=_mask("000", "010"), label="one sequence wholly masked", **nothing),
-        _sequence(op, recurrent_scale=_scale((2, 2)), label="recurrent dropout"),
-        _sequence(op, N=3, recurrent_scale=_scale((3, 2)), mask=_MASK, label="dropout and mask"),
+        _sequence(op, recurrent_scale=_scale(2), label="recurrent dropout"),
+        _sequence(op, N=3, recurrent_scale=_scale(3), mask=_MASK, label="dropout and mask"),
         _sequence(op, N=19, T=2, D=3, label="more samples than a block"),
     ]
 
@@ -88,7 +89,7 @@ OP_CASES = [
         label="reset before, dropout and mask",
         N=3,
         reset_after=False,
-        recurrent_scale=_scale((3, 2)),
+        recurrent_scale=_scale(3),
         mask=_MASK,
     ),
     OpCase(

@@ -138,6 +138,15 @@ def test_files_of_train(tmp_path):
     refused(["train", "pneumonia", "--data", tmp_path / "evil.npz"], "pickle", "refused")
 
 
+def test_a_reader_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for case in range(6):
+            (tmp_path / folder / f"case_{case}.nii.gz").write_bytes(b"")
+    refused(["train", "segmentation", "--data", tmp_path], "nibabel", "tinymed[medical]")
+
+
 def test_options_of_train():
     refused(["train", "nodules", "--epochs", "0"], "epochs must be a whole number from 1, got 0")
     refused(["train", "nodules", "--learning-rate", "nan"], "learning_rate")

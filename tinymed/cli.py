@@ -41,7 +41,7 @@ def _clear_errors() -> Iterator[None]:
     except KeyboardInterrupt as error:
         _complain("interrupted", error)
         raise typer.Exit(130) from None
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, ImportError) as error:  # ImportError: an optional reader is missing
         if os.environ.get("TINYMED_TRACEBACK"):
             raise
         _complain(_words(error), error)

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from tests.properties import strategies
@@ -20,6 +20,8 @@ from tinymed.kernels.cpu import threads
 from tinymed.ops import REGISTRY, UPDATES, textbook
 
 EXAMPLES = int(os.environ.get("TINYMED_EXAMPLES", "150"))
+SUMS_MAY_CANCEL = ("simple_rnn", "lstm", "gru", "mutual_information")
+
 often = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -52,6 +54,33 @@ def _upstream(y, rng):
     return rng.standard_normal(y.shape).astype(y.dtype)
 
 
+def keeps_its_digits(call, wanted):
+    """Tell whether the textbook's own rounding errors leave the digits that are compared.
+
+    They do not where 1 - y² of a shut gate, or a sum of terms that cancel, is all there is. Three points beside the
+    call's tell, in single and in double precision.
+    """
+    if isinstance(wanted, Exception):
+        return True
+    floats = [a is not None and a.dtype.kind == "f" for a in call.arrays]
+    finer = 2.0**29 if any(f and a.dtype == np.float64 for f, a in zip(floats, call.arrays, strict=True)) else 1.0
+    rng = np.random.default_rng(call.seed)
+    for _ in range(3):
+        narrow = [
+            (a * (1 + 1e-6 * rng.standard_normal(a.shape))).astype("float32") if f else a
+            for f, a in zip(floats, call.arrays, strict=True)
+        ]
+        wide = [a.astype("float64") if f else a for f, a in zip(floats, narrow, strict=True)]
+        single, double = (outcome(strategies.Call(call.op, here, call.options, call.seed)) for here in (narrow, wide))
+        for name, value in single.items():
+            a, b = flat(value), flat(double[name])
+            usual = np.isfinite(a) & np.isfinite(b)
+            allowed = 0.25 * (2e-5 if finer == 1 else 1e-12 * finer) * largest(b)
+            if np.any(np.abs(a[usual] - b[usual]) > allowed):
+                return False
+    return True
+
+
 def assert_same(found, wanted):
     if isinstance(wanted, Exception):
         assert type(found) is type(wanted) and str(found) == str(wanted)
@@ -77,6 +106,7 @@ def assert_same(found, wanted):
 def test_textbook_and_fast_bodies_agree(call):
     with textbook():
         wanted = outcome(call)
+        assume(call.op not in SUMS_MAY_CANCEL or keeps_its_digits(call, wanted))
     event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
     assert_same(outcome(call), wanted)
 
@@ -86,6 +116,7 @@ def test_textbook_and_fast_bodies_agree(call):
 def test_bodies_for_sequences_agree(call):
     with textbook():
         wanted = outcome(call)
+        assume(keeps_its_digits(call, wanted))
     event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
     assert_same(outcome(call), wanted)
 
@@ -159,6 +190,24 @@ def test_optimizer_updates_agree_and_work_in_place(call):
             if b is not None:
                 assert np.shape(a) == np.shape(b) and a.dtype == b.dtype
                 np.testing.assert_allclose(a, b, rtol=1e-12 if b.dtype == np.float64 else 2e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("op", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("which", ["bias", "mask", "recurrent_scale"])
+@pytest.mark.parametrize("N", [0, 2])
+def test_arguments_of_another_size_are_refused_by_both_bodies(op, which, N):
+    """Found by drawing: the fast bodies of recurrent networks read beyond the end of a bias that was too short."""
+    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[op]
+    bias = np.zeros((2, 2 * gates)) if op == "gru" else np.zeros(2 * gates)
+    given = {"bias": bias, "mask": np.ones((N, 3), bool), "recurrent_scale": np.ones((N, 2))}
+    given[which] = given[which][..., :-1]
+    function = REGISTRY[op].forward
+    errors = []
+    for body in (function.textbook, function):
+        with pytest.raises(ValueError, match=rf"{op} expects .*{which} of shape") as raised:
+            body(np.zeros((N, 3, 1)), np.zeros((1, 2 * gates)), np.zeros((2, 2 * gates)), **given)
+        errors.append(str(raised.value))
+    assert errors[0] == errors[1]
 
 
 def test_every_fast_body_is_drawn():

@@ -86,7 +86,7 @@ def gru(
     Source:
         Cho et al. 2014, arXiv:1406.1078 (reset before the product); ``reset_after`` as in cuDNN.
     """
-    check_sequence("gru", x, kernel, recurrent_kernel, 3, {"h0": h0})
+    check_sequence("gru", x, kernel, recurrent_kernel, 3, {"h0": h0, "recurrent_scale": recurrent_scale}, mask=mask)
     U = recurrent_kernel.shape[0]
     _check_bias(bias, (2, 3 * U) if reset_after else (3 * U,))
     xp, phi, sigma = array_namespace(x), REGISTRY[activation], REGISTRY[recurrent_activation]

@@ -85,7 +85,8 @@ def lstm(
         D4 §4.2.2 uses it; Hochreiter and Schmidhuber 1997, Neural Computation 9; the forget gate: Gers, Schmidhuber
         and Cummins 2000, Neural Computation 12.
     """
-    check_sequence("lstm", x, kernel, recurrent_kernel, 4, {"h0": h0, "c0": c0})
+    of_state = {"h0": h0, "c0": c0, "recurrent_scale": recurrent_scale}
+    check_sequence("lstm", x, kernel, recurrent_kernel, 4, of_state, bias, mask)
     xp, phi, sigma = array_namespace(x), REGISTRY[activation], REGISTRY[recurrent_activation]
     units = recurrent_kernel.shape[0]
     h = first = start(x, units, h0)

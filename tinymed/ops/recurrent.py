@@ -6,7 +6,14 @@ from tinymed.backend import Array, array_namespace, device_of
 
 
 def check_sequence(
-    name: str, x: Array, kernel: Array, recurrent_kernel: Array, gates: int, states: dict[str, Array | None]
+    name: str,
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    gates: int,
+    states: dict[str, Array | None],
+    bias: Array | None = None,
+    mask: Array | None = None,
 ) -> None:
     """Raise ValueError unless the shapes of one recurrent operation fit together.
 
@@ -16,7 +23,9 @@ def check_sequence(
         kernel: Weights of the input.
         recurrent_kernel: Weights of the state.
         gates: How many blocks of U columns the weights have.
-        states: Initial states by name, each (N, U) or None.
+        states: Initial states and their factors by name, each (N, U) or None.
+        bias: The bias, if it has a number for each column of the weights.
+        mask: Which steps count.
     """
     if x.ndim != 3 or x.shape[-1] != kernel.shape[0]:
         raise ValueError(f"{name} expects x of shape (N, T, {kernel.shape[0]}) but got {tuple(x.shape)}")
@@ -32,6 +41,10 @@ def check_sequence(
     for which, state in states.items():
         if state is not None and tuple(state.shape) != (x.shape[0], units):
             raise ValueError(f"{name} expects {which} of shape {(x.shape[0], units)} but got {tuple(state.shape)}")
+    if bias is not None and tuple(bias.shape) != (gates * units,):
+        raise ValueError(f"{name} expects a bias of shape {(gates * units,)} but got {tuple(bias.shape)}")
+    if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
+        raise ValueError(f"{name} expects a mask of shape {tuple(x.shape[:2])}, (N, T), but got {tuple(mask.shape)}")
 
 
 def input_product(x: Array, kernel: Array, bias: Array | None) -> Array:

@@ -69,7 +69,8 @@ def simple_rnn(
         D4 §3.2.1 (D4-4, written there in column form); Elman 1990, Cognitive Science 14;
         backward through time: Werbos 1990, Proceedings of the IEEE 78.
     """
-    check_sequence("simple_rnn", x, kernel, recurrent_kernel, 1, {"h0": h0})
+    of_state = {"h0": h0, "recurrent_scale": recurrent_scale}
+    check_sequence("simple_rnn", x, kernel, recurrent_kernel, 1, of_state, bias, mask)
     xp, phi = array_namespace(x), REGISTRY[activation]
     h = first = start(x, recurrent_kernel.shape[0], h0)
     z = input_product(x, kernel, bias)

@@ -147,7 +147,8 @@ def _simple_rnn(
 ) -> tuple[np.ndarray, tuple]:
     if activation not in CODES or not supported(x, kernel, recurrent_kernel, bias, h0, recurrent_scale):
         return simple_rnn.textbook(x, kernel, recurrent_kernel, bias, h0, mask, recurrent_scale, activation)
-    check_sequence("simple_rnn", x, kernel, recurrent_kernel, 1, {"h0": h0})
+    of_state = {"h0": h0, "recurrent_scale": recurrent_scale}
+    check_sequence("simple_rnn", x, kernel, recurrent_kernel, 1, of_state, bias, mask)
     codes, given = (CODES[activation],), (h0 is not None,)
     run = _start(x, kernel, recurrent_kernel, bias, h0, mask, recurrent_scale, codes, given)
     z = run.like_states()
@@ -186,7 +187,8 @@ def _lstm(
     if not known or not supported(x, kernel, recurrent_kernel, bias, h0, c0, recurrent_scale):
         arrays = (x, kernel, recurrent_kernel, bias, h0, c0, mask, recurrent_scale)
         return lstm.textbook(*arrays, activation, recurrent_activation)
-    check_sequence("lstm", x, kernel, recurrent_kernel, 4, {"h0": h0, "c0": c0})
+    of_state = {"h0": h0, "c0": c0, "recurrent_scale": recurrent_scale}
+    check_sequence("lstm", x, kernel, recurrent_kernel, 4, of_state, bias, mask)
     codes, given = (CODES[activation], CODES[recurrent_activation]), (h0 is not None, c0 is not None)
     run = _start(x, kernel, recurrent_kernel, bias, h0, mask, recurrent_scale, codes, given)
     memory = _state(c0, len(x), len(recurrent_kernel), x.dtype)
@@ -229,7 +231,7 @@ def _gru(
     if not known or not fits or not supported(x, kernel, recurrent_kernel, bias, h0, recurrent_scale):
         arrays = (x, kernel, recurrent_kernel, bias, h0, mask, recurrent_scale)
         return gru.textbook(*arrays, activation, recurrent_activation, reset_after)
-    check_sequence("gru", x, kernel, recurrent_kernel, 3, {"h0": h0})
+    check_sequence("gru", x, kernel, recurrent_kernel, 3, {"h0": h0, "recurrent_scale": recurrent_scale}, mask=mask)
     codes, given = (CODES[activation], CODES[recurrent_activation]), (h0 is not None,)
     run = _start(x, kernel, recurrent_kernel, bias, h0, mask, recurrent_scale, codes, given)
     gates, inner = run.like_states(3), run.like_states()

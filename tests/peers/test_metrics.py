@@ -131,6 +131,9 @@ WITHOUT_PEER = {
     "for_outputs", "function", "get", "precision_recall_curve", "roc_auc", "roc_curve",
     "endpoint_error", "folding", "jacobian_determinant",
     "detection_average_precision", "detection_precision_recall", "froc", "froc_sensitivity", "match_boxes",
+    "Interval", "Reliability", "bootstrap", "brier_score", "expected_calibration_error", "reliability_curve",
+    "dice_coefficient", "hausdorff_distance", "intersection_over_union", "surface_distances", "volume_report",
+    "multiclass_report",
 }  # fmt: skip
 
 LEFT_OUT = {

@@ -223,9 +223,15 @@ def _float_dtype(arrays: list[Any]) -> str:
     return "float64"
 
 
-@functools.cache
 def _dtype_name(dtype: Any) -> str:
-    return str(dtype).rpartition(".")[2]
+    if isinstance(dtype, np.dtype):
+        return _numpy_name(dtype)
+    return str(dtype).rpartition(".")[2]  # not kept: other libraries mind being compared with NumPy's types
+
+
+@functools.cache
+def _numpy_name(dtype: np.dtype) -> str:
+    return dtype.name
 
 
 @contextlib.contextmanager

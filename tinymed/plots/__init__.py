@@ -39,6 +39,7 @@ __all__ = [
     "precision_recall",
     "prediction_sheet",
     "roc",
+    "roc_of_classes",
     "samples_beside_real",
     "sheet",
     "strips",

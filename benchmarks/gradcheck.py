@@ -156,7 +156,8 @@ def page(records: list[Record], options: argparse.Namespace) -> str:
         f"seeds (commit {', '.join(_commits(zoo.values()))}).",
         *alarms(records, options),
         "",
-        "See a mistake being caught: `tinymed gradcheck --faults`. What each check does stands at the end.",
+        "See a mistake being caught: `tinymed gradcheck --faults`. What each check does stands at the end. Seeds that "
+        "once raised a false alarm are kept, each with its cause, in tests/gradcheck.",
         "",
     ]
     families = {id(f): importlib.import_module(name) for f, name in _families()}

@@ -286,6 +286,6 @@ def add_curves(report: Report, seed: int = 0) -> None:
 TOLERANCES = (
     f"Tolerances: {GRADIENT_TOLERANCE:.0e} relative against central differences in float64 with a step chosen for each "
     f"tensor, {COMPLEX_TOLERANCE:.0e} with the complex step. Upstream gradients are random, never ones. Points on a "
-    "kink are drawn again; no tolerance is ever loosened."
+    "kink, or where rounding alone decides, are drawn again; no tolerance is ever loosened."
 )
 """What the report says of its own strictness."""

@@ -43,6 +43,10 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
+    def __deepcopy__(self, memo: Any) -> Operation:
+        """Return the operation itself: a copied layer has the registered operation, as every layer has."""
+        return self
+
 
 REGISTRY: dict[str, Operation] = {}
 

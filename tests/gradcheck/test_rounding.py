@@ -4,9 +4,10 @@ import pytest
 from tinymed import gradcheck
 from tinymed.gradcheck import FAULTS, LayerCase
 from tinymed.gradcheck.adapters import subject_of_layer
-from tinymed.gradcheck.rounding import CURVED, RUNS, SAFETY, UNIT, Allowance, rounded_activations
+from tinymed.gradcheck.rounding import CURVED, RUNS, SAFETY, UNIT, Allowance, applies, rounded_activations
 from tinymed.gradcheck.subject import flat, like, upstream
-from tinymed.layers import Dense
+from tinymed.layers import BatchNormalization, Dense
+from tinymed.models import Sequential
 from tinymed.ops import REGISTRY
 
 LEAKS = ["saturated slope leaks", "tanh that ends at six"]
@@ -79,4 +80,27 @@ def test_the_bound_finds_what_a_part_of_dy_times_x_let_through(name, monkeypatch
 )
 def test_seeds_that_once_raised_a_false_alarm(name, seed):
     report = gradcheck.check(name, seed=seed, only=["extremes"])
+    assert report.ok, str(report)
+
+
+def test_a_copied_layer_keeps_its_activations():
+    """Found by checking objects: their copies had activations of their own, which nobody disturbed."""
+    layer = Dense(3, activation="tanh")
+    copied = subject_of_layer(LayerCase(lambda: layer, (3, 4)), layer=layer).owner.layer("float64")
+    assert copied is not layer and copied.activation is REGISTRY["tanh"]
+
+
+def test_it_applies_to_single_layers_with_known_activations():
+    def asked(layer, shape):
+        return applies(subject_of_layer(LayerCase(lambda: layer, shape), layer=layer))
+
+    assert asked(Dense(3, activation="tanh"), (3, 4))
+    assert not asked(Sequential([Dense(3, input_shape=(4,))]), (3, 4))
+    assert not asked(type("MyDense", (Dense,), {"__module__": "mine"})(3), (3, 4))
+
+
+def test_a_gradient_that_cancels_in_a_model_is_no_false_alarm():
+    """A bias in front of batch normalisation has no gradient but what rounding leaves."""
+    model = Sequential([Dense(4, input_shape=(3,), activation="relu"), BatchNormalization(), Dense(2)])
+    report = gradcheck.check(model, only=["extremes"])
     assert report.ok, str(report)

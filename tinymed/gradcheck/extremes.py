@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinymed.gradcheck.report import Row
-from tinymed.gradcheck.rounding import RUNS, Allowance
+from tinymed.gradcheck.rounding import RUNS, Allowance, applies
 from tinymed.gradcheck.subject import Subject, flat, largest, like, upstream
 
 EXTREMES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -68,7 +68,7 @@ def _at(
         return subject.row("extremes", f"{bad[0]}, {label}", np.inf, TOLERANCE, "not finite in float64"), False
     dy, x = largest(weights), largest(flat(narrow[name]))
     floors = {key: _floor(subject, key, dy, x) for key in results}
-    if _behind_product(subject):
+    if _behind_product(subject) and applies(subject):
         allowance = Allowance(subject, wide, weights, wanted, rng)
         rows, on_kink = _within_rounding(subject, label, {key: found[key] for key in results}, floors, allowance)
     else:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinymed import backend
 from tinymed.backend import array_namespace
+from tinymed.gradcheck.adapters import walk
 from tinymed.gradcheck.subject import Point, Subject, flat, like
 from tinymed.ops.registry import REGISTRY, Operation, OpFunction
 
@@ -93,12 +94,31 @@ class Allowance:
         return SAFETY * np.sqrt(self.squares[name] / self.runs) + self.smallest
 
 
+def applies(subject: Subject) -> bool:
+    """Tell whether this is the whole story: one operation or layer of tinymed's own, with its own activations.
+
+    In a model other sums lie between, of gradients that may cancel altogether (a bias in front of batch normalisation
+    has none), and how an activation of one's own rounds is not known.
+    """
+    if subject.kind == "op":
+        return _is_own(subject.item)
+    layer = subject.owner.layer("float64")
+    parts = list(walk(layer))
+    used = {value.name for part in parts for value in vars(part).values() if isinstance(value, Operation)}
+    own = all(type(part).__module__.startswith("tinymed.") for part in parts)
+    return own and not hasattr(layer, "nodes") and all(map(_is_own, used))
+
+
+def _is_own(name: str) -> bool:
+    return name in REGISTRY and REGISTRY[name].forward.textbook.__module__.startswith("tinymed.")
+
+
 @contextlib.contextmanager
 def rounded_activations(rng: np.random.Generator) -> Iterator[None]:
     """Disturb the curved activations, and their slopes, by a few units inside the block."""
     before = {name: (REGISTRY[name].forward, REGISTRY[name].backward) for name in CURVED}
     try:
-        for name in CURVED:
+        for name in before:
             _disturb(REGISTRY[name], rng)
         yield
     finally:

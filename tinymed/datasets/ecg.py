@@ -7,7 +7,7 @@ do, with noise, hum and a wandering baseline on top. Everything is drawn from th
 >>> record.rate, record.signal.shape, record.signal.dtype
 (250.0, (2500,), dtype('float32'))
 >>> len(record.beats), round(record.heart_rate)
-(10, 58)
+(27, 162)
 
 Real records are read by :mod:`tinymed.datasets.ecg_files`. The Gaussian beat follows McSharry et al., IEEE Trans.
 Biomed. Eng. 50, 2003 (10.1109/TBME.2003.808805).

@@ -1,0 +1,22 @@
+"""CUDA bodies of the operations, for CuPy arrays. Importing this package registers them; nothing compiles yet.
+
+It needs neither a GPU nor CuPy: without CuPy there is nothing to register the bodies for, and :data:`BODIES` is what
+the tests run through.
+"""
+
+from tinymed.kernels.gpu import launching
+from tinymed.kernels.gpu.launching import BODIES
+
+__all__ = ["BODIES", "launching"]
+
+
+def _register() -> None:
+    try:
+        import cupy
+    except ImportError:
+        return
+    for operation, body in BODIES:
+        operation.register(cupy.ndarray)(body)
+
+
+_register()

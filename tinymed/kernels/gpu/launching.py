@@ -1,0 +1,381 @@
+"""The one way to run a CUDA kernel: sources are read here, arguments checked here, and a driver does the rest.
+
+A *body* (the Python side of an operation) says ``load("pooling")`` once and then ::
+
+    launch("max_pool", blocks(y.size), THREADS, (x, y, winner, windows, y.size))
+
+What is behind it can be replaced. :class:`CudaDriver` compiles with NVRTC through CuPy and launches on the current
+stream. The tests put a driver in its place that compiles the same text for this computer's processor and runs it on
+NumPy arrays, so that sources, launch configurations and bodies are all tested where there is no GPU.
+
+Each source is compiled once for float and once for double: ``REAL`` is one of them. The kernel's own signature, which
+is read from the source, says what each argument must be; a wrong dtype is an error here and not a wrong number there.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinymed.backend import Array, array_namespace, device_of
+from tinymed.ops.registry import OpFunction
+
+SOURCES = Path(__file__).parent / "sources"
+
+THREADS = 256
+"""Threads of a block, unless a kernel needs another number: as many as may use 255 registers each."""
+
+ARRAYS = 32
+"""How many arrays a list of arrays, an argument of type ``Arrays``, has room for."""
+
+LIMITS = {"threads": 1024, "grid": (2**31 - 1, 65535, 65535), "block": (1024, 1024, 64), "shared": 227 * 1024}
+"""What one launch may ask for; shared memory as on compute capability 9.0 (8.0 has 163 KiB)."""
+
+_PORTABLE_SHARED = 48 * 1024  # more must be asked for, kernel by kernel
+
+_TYPES = {
+    "REAL": None,
+    "float": np.float32,
+    "double": np.float64,
+    "bool": np.bool_,
+    "unsigned char": np.uint8,
+    "int": np.int32,
+    "unsigned int": np.uint32,
+    "long long": np.int64,
+    "unsigned long long": np.uint64,
+}
+
+_KERNEL = re.compile(r"^KERNEL\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)", re.MULTILINE)
+_PARAMETER = re.compile(r"^(const )?([\w ]+?)\s*(\*?)\s*(?:__restrict__ )?(\w+)$")
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel.
+
+    Arguments:
+        name: Its name.
+        type: ``"REAL"``, ``"int"`` ..., or the name of a structure of the prelude, which goes by value.
+        pointer: Whether it is the address of an array.
+        constant: Whether the kernel only reads the array.
+    """
+
+    name: str
+    type: str
+    pointer: bool
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of kernels: its name, its text behind the prelude's, and the parameters of each kernel."""
+
+    name: str
+    text: str
+    kernels: dict[str, tuple[Parameter, ...]]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+_KERNELS: dict[str, Source] = {}
+
+
+@functools.cache
+def load(name: str) -> Source:
+    """Read ``sources/<name>.cu``; :func:`launch` knows its kernels from then on."""
+    source = read(SOURCES / f"{name}.cu")
+    for kernel in source.kernels:
+        if kernel in _KERNELS:
+            raise ValueError(f"{name}.cu and {_KERNELS[kernel].name}.cu both have a kernel {kernel}; rename one")
+        _KERNELS[kernel] = source
+    return source
+
+
+def read(path: Path) -> Source:
+    """Read a file of kernels, without making them known to :func:`launch`."""
+    prelude = (SOURCES / "prelude.cuh").read_text(encoding="utf-8")
+    own = path.read_text(encoding="utf-8")
+    kernels = {
+        kernel: tuple(_parameter(path.name, kernel, part) for part in signature.split(",") if part.strip())
+        for kernel, signature in _KERNEL.findall(_without_comments(own))
+    }
+    text = f'#line 1 "prelude.cuh"\n{prelude}\n#line 1 "{path.name}"\n{own}'
+    return Source(path.stem, text, kernels)
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def _parameter(file: str, kernel: str, text: str) -> Parameter:
+    found = _PARAMETER.match(" ".join(text.split()))
+    if not found:
+        raise ValueError(f"{file}: cannot read the parameter {text.strip()!r} of {kernel}")
+    constant, kind, star, name = found.groups()
+    if star and kind not in _TYPES:
+        raise ValueError(f"{file}: {kernel} takes {name} of type {kind} *, which no array has")
+    return Parameter(name, kind, bool(star), bool(constant))
+
+
+# --- drivers -------------------------------------------------------------------------------------------------------
+
+Size = tuple[int, int, int]
+
+
+class Driver(Protocol):
+    """What compiles a source and runs its kernels."""
+
+    def launch(
+        self,
+        source: Source,
+        kernel: str,
+        options: tuple[str, ...],
+        grid: Size,
+        block: Size,
+        arguments: list[Any],
+        shared_bytes: int,
+    ) -> None:
+        """Run a kernel: an argument is an array, None, a NumPy number, a structure (size 1), or a list of arrays."""
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
+        """Return an array, on the device of ``like``, that a kernel is about to fill."""
+
+
+class CudaDriver:
+    """Compiles with NVRTC, through CuPy, and launches on the current stream."""
+
+    def __init__(self) -> None:
+        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._functions: dict[tuple[str, tuple[str, ...], str], Any] = {}
+        self._shared: dict[tuple[int, int], int] = {}
+
+    def launch(
+        self,
+        source: Source,
+        kernel: str,
+        options: tuple[str, ...],
+        grid: Size,
+        block: Size,
+        arguments: list[Any],
+        shared_bytes: int,
+    ) -> None:
+        """See :class:`Driver`; returns before the kernel has run."""
+        key = (source.name, options, kernel)
+        function = self._functions.get(key)
+        if function is None:
+            function = self._functions[key] = self._compile(source, options).get_function(kernel)
+        if shared_bytes > _PORTABLE_SHARED:
+            self._allow_shared(function, shared_bytes)
+        given = tuple(_addresses([a.data.ptr for a in x]) if isinstance(x, list) else x for x in arguments)
+        function(grid, block, given, shared_mem=shared_bytes)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
+        """See :class:`Driver`."""
+        return array_namespace(like).empty(shape, dtype=dtype, device=device_of(like))
+
+    def _compile(self, source: Source, options: tuple[str, ...]) -> Any:
+        import cupy
+
+        key = (source.name, options)
+        if key not in self._modules:
+            self._modules[key] = cupy.RawModule(code=source.text, options=options)
+        return self._modules[key]
+
+    def _allow_shared(self, function: Any, size: int) -> None:
+        import cupy
+
+        key = (id(function), cupy.cuda.device.get_device_id())
+        if size > self._shared.get(key, 0):
+            function.max_dynamic_shared_size_bytes = size
+            self._shared[key] = size
+
+
+_driver: list[Driver] = [CudaDriver()]
+
+
+@contextmanager
+def use_driver(driver: Driver) -> Iterator[None]:
+    """Run kernels by another driver inside a ``with`` block."""
+    _driver.append(driver)
+    try:
+        yield
+    finally:
+        _driver.pop()
+
+
+def compile_options(real: str, **constants: Any) -> tuple[str, ...]:
+    """Return the options with which a source is compiled: the same for every driver."""
+    return ("-std=c++17", f"-DREAL={real}", *(f"-D{name}={value}" for name, value in sorted(constants.items())))
+
+
+_options = functools.lru_cache(maxsize=None)(compile_options)
+
+
+# --- launching -----------------------------------------------------------------------------------------------------
+
+
+def blocks(items: int, threads: int = THREADS) -> int:
+    """Return how many blocks of so many threads it takes to have one thread for each item."""
+    return -(-items // threads)
+
+
+def launch(
+    kernel: str,
+    grid: int | Sequence[int],
+    block: int | Sequence[int],
+    args: Sequence[Any],
+    shared_bytes: int = 0,
+    **constants: Any,
+) -> None:
+    """Run a kernel of a source that was loaded; nothing happens if the grid is empty.
+
+    Args:
+        kernel: Name of the kernel, of whichever source.
+        grid: How many blocks, along up to three axes.
+        block: How many threads in a block, along up to three axes.
+        args: One argument for each parameter: arrays in C order (None for no array, a list of them for ``Arrays``),
+            numbers, and for structures the sequence of their whole numbers.
+        shared_bytes: Size of the shared memory that the kernel takes with ``SHARED_MEMORY``.
+        **constants: Compiled into the code, as ``-Dname=value``.
+
+    Raises:
+        ValueError: If an argument is not what the kernel's signature says, or no GPU has room for the launch.
+    """
+    source = _KERNELS.get(kernel)
+    if source is None:
+        raise ValueError(f"no loaded source has a kernel {kernel!r}; load its source first")
+    grid, block = _size(grid), _size(block)
+    if 0 in grid:
+        return
+    _check_limits(kernel, grid, block, shared_bytes)
+    parameters = source.kernels[kernel]
+    if len(parameters) != len(args):
+        raise ValueError(f"{kernel} takes {len(parameters)} arguments but got {len(args)}")
+    real = _real(kernel, parameters, args)
+    arguments = [_argument(kernel, p, value, real) for p, value in zip(parameters, args, strict=True)]
+    options = _options("float" if real == np.float32 else "double", **constants)
+    _driver[-1].launch(source, kernel, options, grid, block, arguments, shared_bytes)
+
+
+def _size(size: int | Sequence[int]) -> Size:
+    if isinstance(size, int):
+        return size, 1, 1
+    sizes = tuple(map(int, size)) + (1, 1, 1)
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _check_limits(kernel: str, grid: Size, block: Size, shared_bytes: int) -> None:
+    too_large = any(n > most for n, most in zip(grid + block, (*LIMITS["grid"], *LIMITS["block"]), strict=True))
+    if too_large or min(block) < 1 or math.prod(block) > LIMITS["threads"] or shared_bytes > LIMITS["shared"]:
+        raise ValueError(f"no GPU can launch {kernel} with grid={grid}, block={block}, {shared_bytes} shared bytes")
+
+
+def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> np.dtype:
+    """Return the dtype that REAL stands for: that of the arrays, which must agree."""
+    found = None
+    for p, value in zip(parameters, args, strict=True):
+        if value is None or not ((p.pointer and p.type == "REAL") or p.type == "Arrays"):
+            continue
+        for array in value if isinstance(value, list) else (value,):
+            dtype = np.dtype(array.dtype)
+            if dtype not in (np.float32, np.float64) or (found is not None and dtype != found):
+                raise ValueError(f"{kernel} expects arrays of one dtype, float32 or float64, but {p.name} is {dtype}")
+            found = dtype
+    return np.dtype(np.float32) if found is None else found
+
+
+def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype) -> Any:
+    if p.pointer:
+        if value is not None:
+            _check_array(kernel, p, value, real if p.type == "REAL" else _TYPES[p.type])
+        return value
+    if p.type == "Arrays":
+        if len(value) > ARRAYS:
+            raise ValueError(f"{kernel} takes at most {ARRAYS} arrays as {p.name} but got {len(value)}")
+        for array in value:
+            _check_array(kernel, p, array, real)
+        return value
+    if p.type == "REAL":
+        return real.type(value)
+    kind = _TYPES.get(p.type)
+    return structure(p.type, tuple(value)) if kind is None else kind(value)
+
+
+def _check_array(kernel: str, p: Parameter, array: Any, dtype: Any) -> None:
+    if array.dtype != dtype:
+        raise ValueError(f"{kernel} expects {p.name} with dtype {np.dtype(dtype)} but got {array.dtype}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{kernel} expects {p.name} in C order but got strides {array.strides}")
+
+
+STRUCTURES = {
+    "Windows": np.dtype([("numbers", np.int32, 19)]),
+    "Shape": np.dtype([("numbers", np.int64, 8)]),
+    "Ends": np.dtype([("numbers", np.int64, ARRAYS)]),
+}
+"""Structures of the prelude, which go to a kernel by value: nothing but whole numbers of one kind."""
+
+
+@functools.lru_cache(maxsize=4096)
+def structure(name: str, numbers: tuple[int, ...]) -> np.ndarray:
+    """Return a structure of the prelude as an array of size one; numbers left out are zero."""
+    dtype = STRUCTURES[name]
+    kind, (room,) = dtype["numbers"].base, dtype["numbers"].shape
+    if len(numbers) > room or any(abs(n) > np.iinfo(kind).max for n in numbers):
+        raise ValueError(f"{name} has room for {room} numbers of type {kind} but got {numbers}")
+    filled = np.zeros(1, dtype)
+    filled["numbers"][0, : len(numbers)] = numbers
+    return filled
+
+
+def _addresses(pointers: Sequence[int]) -> np.ndarray:
+    """Return an ``Arrays`` structure: as many addresses as it has room for, those left out being null."""
+    filled = np.zeros(1, np.dtype([("at", np.uint64, ARRAYS)]))
+    filled["at"][0, : len(pointers)] = pointers
+    return filled
+
+
+# --- what bodies need ----------------------------------------------------------------------------------------------
+
+BODIES: list[tuple[OpFunction, Callable[..., Any]]] = []
+"""Each operation (its forward, or its backward, or an update) with its body for the GPU."""
+
+
+def on_gpu(operation: OpFunction) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter the decorated function into the table :data:`BODIES`, from which the package registers it for CuPy."""
+
+    def enter(body: Callable[..., Any]) -> Callable[..., Any]:
+        if any(operation is known for known, _ in BODIES):
+            raise ValueError(f"{operation.__name__} has a body for the GPU already")
+        BODIES.append((operation, body))
+        return body
+
+    return enter
+
+
+def supported(*arrays: Array | None) -> bool:
+    """Tell whether the kernels take these arrays: all float32, or all float64 (None entries are passed over)."""
+    kinds = {np.dtype(a.dtype) for a in arrays if a is not None}
+    return kinds == {np.dtype(np.float32)} or kinds == {np.dtype(np.float64)}
+
+
+def contiguous(x: Array) -> Array:
+    """Return ``x`` in C order, copied only where it is not."""
+    return x if x.flags.c_contiguous else array_namespace(x).ascontiguousarray(x)
+
+
+def empty(shape: Sequence[int], like: Array, dtype: Any = None) -> Array:
+    """Return an array on the device of ``like``, of its dtype unless told, whose values a kernel is about to write."""
+    return _driver[-1].empty(tuple(shape), dtype or like.dtype, like)

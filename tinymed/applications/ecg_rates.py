@@ -31,7 +31,7 @@ from tinymed.applications.run import Prediction, Rows, Settings
 from tinymed.datasets.ecg import Record
 from tinymed.layers import LSTM, Dense
 from tinymed.models import Sequential
-from tinymed.preprocessing.signal import Standardize
+from tinymed.preprocessing.scaling import Standardize
 
 SPEEDS, LAST_SPEEDS = (0.6, 1.8), (0.8, 1.25)
 """How much slower and faster windows of real records are played in training, in the first half of the epochs and in the

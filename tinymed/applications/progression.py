@@ -148,19 +148,19 @@ def train(
 def _changes(model: Any, x: np.ndarray, preparation: Preparation) -> np.ndarray:
     """Return the predicted changes of the score in points, (N, T)."""
     found = np.asarray(model.predict(x, batch_size=256, verbose=0))[..., 0].astype(float)
-    return found * preparation.scale.spread[0]  # type: ignore[index]
+    return found * preparation.scale.spread[0]
 
 
 def _mae(model: Any, arrays: tuple[np.ndarray, np.ndarray, np.ndarray], preparation: Preparation) -> float:
     x, y, counts = arrays
-    true = y[..., 0] * preparation.scale.spread[0]  # type: ignore[index]
+    true = y[..., 0] * preparation.scale.spread[0]
     return float(np.abs(_changes(model, x, preparation) - true)[counts].mean())
 
 
 def _measure(model: Any, preparation: Preparation, patients: Visits, train: Visits | None = None) -> dict[str, Any]:
     """Return the errors in points, beside those of simpler predictions."""
     x, y, counts = preparation.arrays(patients)
-    change, found = y[counts, 0] * preparation.scale.spread[0], _changes(model, x, preparation)[counts]  # type: ignore[index]
+    change, found = y[counts, 0] * preparation.scale.spread[0], _changes(model, x, preparation)[counts]
     last = pad_sequences(
         [last_scores(patient)[:-1] for patient in patients.patients], dtype="float64", padding="post"
     )[counts]  # fmt: skip
@@ -180,7 +180,7 @@ def _measure(model: Any, preparation: Preparation, patients: Visits, train: Visi
     if train is not None:
         fx, fy, fcounts = preparation.arrays(train)
         numbers["mae_linear"] = float(
-            np.abs(_linear(fx[fcounts], fy[fcounts], x[counts])[:, 0] * preparation.scale.spread[0] - change).mean()  # type: ignore[index]
+            np.abs(_linear(fx[fcounts], fy[fcounts], x[counts])[:, 0] * preparation.scale.spread[0] - change).mean()
         )
     return numbers
 

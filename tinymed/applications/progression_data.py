@@ -17,8 +17,8 @@ from tinymed.datasets import visits as tables
 from tinymed.datasets.visits import Patient, Visits
 from tinymed.layers import GRU, LSTM
 from tinymed.preprocessing import missing
+from tinymed.preprocessing.scaling import Standardize
 from tinymed.preprocessing.sequence import pad_sequences
-from tinymed.preprocessing.signal import Standardize
 
 COUNTS = {"train": 800, "val": 200, "test": 400}
 """Synthetic patients."""
@@ -79,14 +79,14 @@ class Preparation:
     def state(self) -> dict[str, Any]:
         """Return what was learned, as the model file keeps it."""
         kept = {key: value.tolist() for key, value in vars(self.filling).items() if isinstance(value, np.ndarray)}
-        scale = {"mean": np.asarray(self.scale.mean).tolist(), "spread": np.asarray(self.scale.spread).tolist()}
+        scale = {"mean": self.scale.mean.tolist(), "spread": self.scale.spread.tolist()}
         return {"columns": list(self.columns), "scale": scale, "filling": kept}
 
     @classmethod
     def of(cls, about: dict[str, Any]) -> Preparation:
         """Return the preparation that a model file tells of."""
         made = cls(resolve(about["network"], NETWORKS, "network of the task progression"), tuple(about["columns"]))
-        made.scale.mean, made.scale.spread = (np.asarray(about["scale"][key]) for key in ("mean", "spread"))
+        made.scale = Standardize(**about["scale"])
         for key, value in about["filling"].items():
             setattr(made.filling, key, np.asarray(value))
         made.filling.columns = len(made.columns)
@@ -103,7 +103,7 @@ class Preparation:
         filled = self.filling.transform(z)
         gaps = np.diff(patient.times, prepend=patient.times[0])
         until = np.append(gaps[1:], 0 if ahead is None else ahead)
-        last = (last_scores(patient) - self.scale.mean[0]) / self.scale.spread[0]  # type: ignore[index]
+        last = (last_scores(patient) - self.scale.mean[0]) / self.scale.spread[0]
         parts = [filled, missing.indicators(patient.values)] if self.network.indicators else [filled]
         x = np.column_stack([*parts, np.nan_to_num(last), gaps / _MONTHS, until / _MONTHS])
         return x.astype(np.float32) if ahead is not None else x[:-1].astype(np.float32)
@@ -116,7 +116,7 @@ class Preparation:
         x = [self.inputs(patient) for patient in patients.patients]
         last = [last_scores(patient)[:-1] for patient in patients.patients]
         following = [patient.values[1:, 0] for patient in patients.patients]
-        change = [(b - a) / self.scale.spread[0] for a, b in zip(last, following, strict=True)]  # type: ignore[index]
+        change = [(b - a) / self.scale.spread[0] for a, b in zip(last, following, strict=True)]
         y = pad_sequences(change, dtype="float32", padding="post", value=np.nan)
         counts = np.isfinite(y)
         return pad_sequences(x, dtype="float32", padding="post"), np.nan_to_num(y)[..., None], counts

@@ -1,9 +1,9 @@
-"""Signals prepared for a network: resampled, filtered, cut into windows, standardised (floor 3).
+"""Signals prepared for a network: resampled, filtered, cut into windows (floor 3).
 
 The first axis is time unless ``axis`` says otherwise; rates are samples in a second, frequencies are in Hz.
-Filters and windows look at one record alone. What is learned from many records, the mean and the spread of
-:class:`Standardize`, is learned by ``fit`` from the training records only: learned from all records, as D4 §4.2.1
-normalises its heart rates, it would tell the network something of the test records.
+Filters and windows look at one record alone. What is learned from many records, such as the mean and the spread of
+:class:`tinymed.preprocessing.scaling.Standardize`, is learned by ``fit`` from the training records only: learned from
+all records, as D4 §4.2.1 normalises its heart rates, it would tell the network something of the test records.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-
-from tinymed.backend import Array, array_namespace, device_of
 
 
 def resample(x: Any, rate: float, new_rate: float, axis: int = 0) -> np.ndarray:
@@ -119,67 +117,6 @@ def windows(x: Any, length: int, step: int | None = None) -> np.ndarray:
         raise ValueError(f"windows of {length} samples cannot be cut from a signal of {len(x)}; take shorter windows")
     starts = np.arange(0, len(x) - length + 1, step)
     return x[starts[:, None] + np.arange(length)]
-
-
-class Standardize:
-    """Subtracts the mean and divides by the standard deviation that ``fit`` found, for each channel.
-
-    >>> train, test = np.array([[1.0], [3.0]]), np.array([[5.0]])
-    >>> scale = Standardize().fit(train)
-    >>> scale.transform(test).tolist(), scale.inverse_transform(np.array([[0.0]])).tolist()
-    ([[3.0]], [[2.0]])
-
-    Attributes:
-        mean, spread: What was found, of the shape of one channel vector (D,); NumPy arrays, float64.
-    """
-
-    def __init__(self) -> None:
-        self.mean: np.ndarray | None = None
-        self.spread: np.ndarray | None = None
-
-    def fit(self, x: Any) -> Standardize:
-        """Learn mean and spread of each channel, the last axis; values that are missing (NaN) do not count.
-
-        Raises:
-            ValueError: If there are no values.
-        """
-        x = np.asarray(x, dtype=float)
-        if x.ndim == 0 or not x.size:
-            raise ValueError(f"Standardize.fit needs at least one value in each channel but got shape {x.shape}")
-        rows = x.reshape(-1, x.shape[-1])
-        empty = np.flatnonzero(np.isnan(rows).all(axis=0))
-        if len(empty):
-            raise ValueError(f"Standardize.fit: channel {empty[0]} has no value at all; leave it out")
-        self.mean = np.nanmean(rows, axis=0)
-        spread = np.nanstd(rows, axis=0)
-        self.spread = np.where(spread > 0, spread, 1.0)  # a channel that never changes becomes 0, not NaN
-        return self
-
-    def fit_transform(self, x: Any) -> Array:
-        """Fit, and return the same values standardised; for training data only."""
-        return self.fit(x).transform(x)
-
-    def transform(self, x: Array) -> Array:
-        """Return ``(x - mean) / spread``, on the device that ``x`` is on."""
-        mean, spread = self._known(x)
-        return (x - mean) / spread
-
-    def inverse_transform(self, x: Array) -> Array:
-        """Return ``x * spread + mean``: predictions of standardised values in their own units again."""
-        mean, spread = self._known(x)
-        return x * spread + mean
-
-    def _known(self, x: Array) -> tuple[Array, Array]:
-        """Return mean and spread with the dtype and on the device of ``x``."""
-        if self.mean is None or self.spread is None:
-            raise ValueError("Standardize has learned nothing yet: call fit(training data) first")
-        if x.shape[-1] != len(self.mean):
-            raise ValueError(f"Standardize was fitted to {len(self.mean)} channels but got shape {tuple(x.shape)}")
-        xp = array_namespace(x)
-        mean, spread = (
-            xp.asarray(value.tolist(), dtype=x.dtype, device=device_of(x)) for value in (self.mean, self.spread)
-        )
-        return mean, spread
 
 
 def _checked(x: Any, who: str, axis: int, floating: bool = True) -> np.ndarray:

@@ -73,14 +73,14 @@ def _block(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     n = _BLOCK
     labels = rng.permuted(np.tile([0, 1], (n // 2, 1)), axis=1).reshape(-1)  # of two neighbours one has an opacity
     x, y = _posed_grid(rng, n)
-    lungs, domes = _lungs(rng, x, y)
-    heart = _heart(rng, x, y)
+    lungs, domes = draw_lungs(rng, x, y)
+    heart = draw_heart(rng, x, y)
     lungs = lungs * (1 - 0.85 * heart)
-    density = _soft_tissue(rng, x, y)
+    density = draw_soft_tissue(rng, x, y)
     density += _between(rng, 0.08, 0.22, n) * domes + _between(rng, 0.03, 0.10, n) * heart
     air = _between(rng, 0.24, 0.44, n) * lungs
     density -= air
-    density += _ribs(rng, x, y, lungs) + _clavicles(rng, x, y)
+    density += draw_ribs(rng, x, y, lungs) + draw_clavicles(rng, x, y)
     density += np.where(labels[:, None, None] == 1, _opacity(rng, x, y, lungs, air), 0)
     return _film(rng, density), labels
 
@@ -90,7 +90,7 @@ def _between(rng: np.random.Generator, low: float, high: float, n: int) -> np.nd
     return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
 
 
-def _edge(distance: np.ndarray, width: float | np.ndarray = 0.04) -> np.ndarray:
+def soft_edge(distance: np.ndarray, width: float | np.ndarray = 0.04) -> np.ndarray:
     """Return 1 inside (negative distance), 0 outside, and a soft step between."""
     return 1 / (1 + np.exp(np.clip(distance / width, -30, 30)))
 
@@ -114,20 +114,20 @@ def _posed_grid(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarra
 # --- anatomy ---------------------------------------------------------------------------------------------------
 
 
-def _soft_tissue(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def draw_soft_tissue(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return what chest wall, spine and mediastinum add; beside the trunk and above the shoulders there is air."""
     n = len(x)
-    trunk = _edge(np.abs(x) - _between(rng, 0.92, 1.25, n) + 0.1 * (y < 0) * y, 0.03)
+    trunk = soft_edge(np.abs(x) - _between(rng, 0.92, 1.25, n) + 0.1 * (y < 0) * y, 0.03)
     neck = _between(rng, 0.22, 0.38, n)
     slope = -_between(rng, 0.85, 1.15, n) + _between(rng, 0.0, 0.35, n) * np.maximum(np.abs(x) - neck, 0)
-    shoulders = np.maximum(_edge(slope - y, 0.03), _edge(np.abs(x) - neck, 0.03))
+    shoulders = np.maximum(soft_edge(slope - y, 0.03), soft_edge(np.abs(x) - neck, 0.03))
     wall = 0.62 + 0.06 * np.abs(x) + _between(rng, -0.05, 0.05, n) * y
     spine = _between(rng, 0.02, 0.08, n) * np.exp(-((x / 0.09) ** 2))
-    middle = _between(rng, 0.03, 0.09, n) * _edge(np.abs(x) - _between(rng, 0.14, 0.24, n), 0.05)
+    middle = _between(rng, 0.03, 0.09, n) * soft_edge(np.abs(x) - _between(rng, 0.14, 0.24, n), 0.05)
     return trunk * shoulders * (wall + spine + middle)
 
 
-def _lungs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def draw_lungs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where there is lung, and where the belly under the diaphragm's domes, from 0 to 1."""
     n = len(x)
     lungs, domes = np.zeros_like(x), np.zeros_like(x)
@@ -138,36 +138,36 @@ def _lungs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.n
         below = np.clip(y - top, 0, None)
         half = spread * np.sqrt(below / (0.45 + below))  # narrow at the apex
         dome = floor + lower + 0.9 * (across - 0.02) ** 2
-        lungs += _edge(np.abs(across) - half, 0.03) * _edge(top - y, 0.03) * _edge(y - dome, 0.03)
-        domes = np.maximum(domes, _edge(dome - y, 0.04) * _edge(-side * x, 0.05))
+        lungs += soft_edge(np.abs(across) - half, 0.03) * soft_edge(top - y, 0.03) * soft_edge(y - dome, 0.03)
+        domes = np.maximum(domes, soft_edge(dome - y, 0.04) * soft_edge(-side * x, 0.05))
     return np.clip(lungs, 0, 1), domes
 
 
-def _heart(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def draw_heart(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return where the heart is, from 0 to 1: an oval that reaches further to the patient's left."""
     n = len(x)
     u, v = x - _between(rng, 0.06, 0.18, n), y - _between(rng, 0.22, 0.4, n)
     turn = _between(rng, 0.3, 0.7, n)
     along, aside = u * np.cos(turn) + v * np.sin(turn), v * np.cos(turn) - u * np.sin(turn)
     oval = np.hypot(along / _between(rng, 0.34, 0.5, n), aside / _between(rng, 0.26, 0.36, n))
-    return _edge(oval - 1, 0.12)
+    return soft_edge(oval - 1, 0.12)
 
 
-def _ribs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+def draw_ribs(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     """Return what the ribs add: bright arcs that fall towards the sides, well seen only in front of the lungs."""
     n = len(x)
     fall, bend = _between(rng, 0.1, 0.45, n), _between(rng, 0.1, 0.4, n)
     level = (y - fall * np.abs(x) - bend * x**2) / _between(rng, 0.17, 0.23, n) + _between(rng, 0, 1, n)
     arcs = np.cos(2 * np.pi * level)
-    return _between(rng, 0.015, 0.05, n) * arcs * (0.25 + 0.75 * lungs) * _edge(0.12 - np.abs(x), 0.03)
+    return _between(rng, 0.015, 0.05, n) * arcs * (0.25 + 0.75 * lungs) * soft_edge(0.12 - np.abs(x), 0.03)
 
 
-def _clavicles(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def draw_clavicles(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return what the collar bones add."""
     n = len(x)
     height, rise = _between(rng, -0.78, -0.62, n), _between(rng, 0.1, 0.4, n)
     level = y - height + rise * (np.abs(x) - 0.3)
-    return _between(rng, 0.02, 0.08, n) * np.exp(-((level / 0.05) ** 2)) * _edge(0.14 - np.abs(x), 0.03)
+    return _between(rng, 0.02, 0.08, n) * np.exp(-((level / 0.05) ** 2)) * soft_edge(0.14 - np.abs(x), 0.03)
 
 
 def _opacity(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, lungs: np.ndarray, air: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ def _opacity(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, lungs: np.n
         u, v = x - side * _between(rng, 0.25, 0.6, n), y - _between(rng, -0.5, 0.5, n)
         blob = np.hypot(u / _between(rng, 0.16, 0.42, n), v / _between(rng, 0.16, 0.42, n))
         present = (rng.random((n, 1, 1)) < 0.5) | (number == 0)
-        share = np.maximum(share, present * _between(rng, 0.5, 0.95, n) * _edge(blob - 1, 0.25))
+        share = np.maximum(share, present * _between(rng, 0.5, 0.95, n) * soft_edge(blob - 1, 0.25))
     diffuse = rng.random((n, 1, 1)) < 0.35
     share = np.where(diffuse, np.maximum(0.6 * share, _between(rng, 0.35, 0.7, n)), share)
     mottled = 1 + 0.25 * _smooth_field(rng, n, 2.5)

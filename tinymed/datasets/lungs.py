@@ -72,15 +72,15 @@ def picture(kind: str, patient: int, visit: int, seed: int = 0) -> np.ndarray:
         raise ValueError(f"unknown class {kind!r}; choose one of {', '.join(CLASSES)}")
     body, day = np.random.default_rng([seed, patient]), np.random.default_rng([seed, patient, visit + 1])
     x, y = _posed_grid(day)
-    lungs, domes = chests._lungs(body, x, y)
-    heart = chests._heart(body, x, y)
+    lungs, domes = chests.draw_lungs(body, x, y)
+    heart = chests.draw_heart(body, x, y)
     lungs = lungs * (1 - 0.85 * heart)
-    density = chests._soft_tissue(body, x, y)
+    density = chests.draw_soft_tissue(body, x, y)
     density += body.uniform(0.08, 0.22) * domes + body.uniform(0.03, 0.10) * heart
     air = body.uniform(0.26, 0.42) * lungs
     vessels = 0.035 * _smooth_field(body, 3.0) + 0.03 * _smooth_field(body, 1.2)
     density -= air * (1 - vessels * np.exp(-np.abs(x)))
-    density += chests._ribs(body, x, y, lungs) + chests._clavicles(body, x, y)
+    density += chests.draw_ribs(body, x, y, lungs) + chests.draw_clavicles(body, x, y)
     if kind != "normal":
         side = body.choice([-1, 1])
         filled = {"consolidation": _cloud, "effusion": _fluid, "mass": _ball}[kind](body, side, x, y)
@@ -115,14 +115,14 @@ def _cloud(rng: np.random.Generator, side: int, x: np.ndarray, y: np.ndarray) ->
     for _ in range(2):
         u, v = side * x - middle[0] + rng.normal(0, 0.08), y - middle[1] + rng.normal(0, 0.12)
         distance = np.hypot(u / rng.uniform(0.15, 0.3), v / rng.uniform(0.18, 0.34))
-        filled = np.maximum(filled, rng.uniform(0.6, 0.95) * chests._edge(distance - 1, 0.28))
+        filled = np.maximum(filled, rng.uniform(0.6, 0.95) * chests.soft_edge(distance - 1, 0.28))
     return filled * (1 + 0.22 * _smooth_field(rng, 5.0))
 
 
 def _fluid(rng: np.random.Generator, side: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """An effusion: everything below a level, which rises towards the wall."""
     level = rng.uniform(0.05, 0.42) - 0.9 * np.clip(side * x - 0.45, 0, None) ** 2
-    return rng.uniform(0.8, 1.0) * chests._edge(level - y, 0.035) * (side * x > 0)
+    return rng.uniform(0.8, 1.0) * chests.soft_edge(level - y, 0.035) * (side * x > 0)
 
 
 def _ball(rng: np.random.Generator, side: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -130,7 +130,7 @@ def _ball(rng: np.random.Generator, side: int, x: np.ndarray, y: np.ndarray) -> 
     u, v = side * x - rng.uniform(0.3, 0.58), y - rng.uniform(-0.45, 0.35)
     angle, radius = np.arctan2(v, u), rng.uniform(0.1, 0.2)
     lobes = 1 + 0.08 * np.cos(3 * angle + rng.uniform(0, 6.3)) + 0.05 * np.cos(5 * angle + rng.uniform(0, 6.3))
-    return rng.uniform(0.65, 0.95) * chests._edge(np.hypot(u, v) - radius * lobes, 0.012)
+    return rng.uniform(0.65, 0.95) * chests.soft_edge(np.hypot(u, v) - radius * lobes, 0.012)
 
 
 def _film(rng: np.random.Generator, density: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from tinymed.models import load_model
 
 WRITTEN = {
     "model.safetensors", "history.csv", "metrics.json", "examples.npz",
-    "learning_curves.png", "roc.png", "confusion_matrix.png", "predictions.png",
+    "learning_curves.png", "roc.png", "calibration.png", "confusion_matrix.png", "predictions.png",
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_numbers_are_those_of_the_saved_model(trained, xrays):
 def test_keeps_the_epoch_with_the_best_validation_auc(xrays, tmp_path, monkeypatch):
     """Scores are falsified so that the second of three epochs is the best one."""
     weights = []
-    real, real_auc = classification._scores, metrics.roc_auc
+    real, real_auc = classification.scores_of, metrics.roc_auc
     areas = iter([0.6, 0.9, 0.7])
     monkeypatch.setattr(metrics, "roc_auc", lambda labels, scores: next(areas, None) or real_auc(labels, scores))
 
@@ -55,7 +55,7 @@ def test_keeps_the_epoch_with_the_best_validation_auc(xrays, tmp_path, monkeypat
         weights.append(model.get_weights()[-2].copy())
         return real(model, images)
 
-    monkeypatch.setattr(classification, "_scores", spy)
+    monkeypatch.setattr(classification, "scores_of", spy)
     result = pneumonia.train(data=xrays, epochs=3, out=tmp_path / "run", verbose=0)
     assert result.metrics["best_epoch"] == 2
     assert result.metrics["best_validation_auc"] == 0.9

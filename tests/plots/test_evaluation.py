@@ -38,3 +38,9 @@ def test_intervals():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
     with pytest.raises(ValueError, match="got 1 names and 0 values"):
         intervals(["a"], [])
+
+
+def test_reliability_names_what_is_predicted():
+    upper, lower = reliability(LABELS, SCORES, of="pneumonia").axes
+    assert upper.get_ylabel() == "observed frequency of pneumonia"
+    assert lower.get_xlabel() == "predicted probability of pneumonia"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinymed import metrics, optimizers
-from tinymed.applications import report, run
+from tinymed.applications import classification_report, run
 from tinymed.datasets import images as pictures
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import ImageData, Split
@@ -146,12 +146,12 @@ def train(
         best_epoch, best_area = best.epoch + 1, best.score
         del model, best  # large networks: with what Adam keeps, four times the weights
         model = load_model(job / run.MODEL)
-        scores = _scores(model, images.test.images)
+        scores = scores_of(model, images.test.images)
         shown = images.test.images if task.shown is None else images.test.images[..., task.shown]
-        report.write_pictures(job, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
-        _write_examples(job / EXAMPLES, images.test, images.classes)
+        classification_report.write_pictures(job, history, shown, images.test.labels, scores, images.classes, THRESHOLD)
+        write_examples(job / EXAMPLES, images.test, images.classes)
         numbers = {
-            **_numbers(images.test.labels, scores),
+            **classification_report.measure(images.test.labels, scores, THRESHOLD, images.test.groups),
             "classes": list(images.classes),
             "best_epoch": best_epoch,
             "best_validation_auc": best_area,
@@ -169,7 +169,7 @@ def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
         print(f"{task.name}: reading {data}" if data else f"{task.name}: preparing images", flush=True)
     images = task.read(data, seed)
     for split in medmnist.SPLITS:
-        _check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape, images.classes)
+        check_split(f"{data or task.name}, {split}", getattr(images, split), task.shape, images.classes)
     if verbose:
         counts = {split: len(getattr(images, split)) for split in medmnist.SPLITS}
         print(
@@ -183,23 +183,21 @@ def _targets(task: Task, split: Split, classes: Sequence[str]) -> np.ndarray:
     return to_categorical(split.labels, len(classes)) if task.loss == "categorical_crossentropy" else split.labels
 
 
-def _scores(model: Any, images: Any) -> np.ndarray:
-    """Return the probability of the second class (N,), or of each of several classes (N, C), on the host."""
+def scores_of(model: Any, images: Any) -> np.ndarray:
+    """Return the probability of the second class (N,), or of each of several classes (N, C), on the host.
+
+    Args:
+        model: A network of such a task.
+        images: What it takes, (N, H, W, C), in memory or read when they are asked for.
+    """
     size = int(min(128, max(1, _PIXELS // (images.shape[1] * images.shape[2]))))
     scores = np.asarray(model.predict(images, batch_size=size, verbose=0))
     return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-def _numbers(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) -> dict[str, Any]:
-    """Return accuracy, precision, recall, F1, AUC and the confusion matrix."""
-    if scores.ndim == 1:
-        return metrics.binary_report(labels, scores, threshold)
-    return metrics.multiclass_report(labels, scores)
-
-
 def _area(model: Any, split: Split) -> float:
     """Return the area under the ROC curve, NaN if the outputs are."""
-    scores = _scores(model, split.images)
+    scores = scores_of(model, split.images)
     return metrics.roc_auc(split.labels, scores) if np.isfinite(scores).all() else float("nan")
 
 
@@ -213,8 +211,15 @@ def _about(task: Task, images: ImageData) -> dict[str, Any]:
     }
 
 
-def _write_examples(path: pathlib.Path, test: Split, classes: Sequence[str], count: int = 16) -> None:
-    """Write some test images, so that ``tinymed predict`` and ``evaluate`` have something to be tried on."""
+def write_examples(path: pathlib.Path, test: Split, classes: Sequence[str], count: int = 16) -> None:
+    """Write some test images, so that ``tinymed predict`` and ``evaluate`` have something to be tried on.
+
+    Args:
+        path: The ``.npz`` file to write.
+        test: The images to take them from.
+        classes: Their classes, of which each is represented.
+        count: About how many.
+    """
     from tinymed import files
 
     each = max(2, count // len(classes))
@@ -243,16 +248,17 @@ def evaluate(
         reader: Reads the images from a path, given the split and the number of classes.
 
     Returns:
-        accuracy, precision, recall, f1, auc, confusion_matrix and more, as ``metrics.binary_report`` and
-        ``metrics.multiclass_report`` have them.
+        accuracy, precision, recall, f1, auc, confusion_matrix and more, see
+        :func:`tinymed.applications.classification_report.measure`.
 
     Raises:
         ValueError: If a file cannot be used, or the images do not fit the model.
     """
     network, about = run.open_model(model, *KNOWN)
     images = reader(data, split, len(about["classes"]))
-    _check_split(f"{data}, {split}", images, tuple(about["input"]["shape"]))
-    numbers = _numbers(images.labels, _scores(network, images.images), about["threshold"])
+    check_split(f"{data}, {split}", images, tuple(about["input"]["shape"]))
+    scores = scores_of(network, images.images)
+    numbers = classification_report.measure(images.labels, scores, about["threshold"], images.groups)
     return {"task": about["task"], **numbers, "classes": about["classes"]}
 
 
@@ -277,7 +283,7 @@ def predict(
     found: list[Prediction] = []
     for path in paths:
         images, names = loader(path, tuple(about["input"]["shape"]), resize)
-        found += _named(names, _scores(network, images), about)
+        found += _named(names, scores_of(network, images), about)
     if not found:
         raise ValueError("predict needs at least one image")
     return found
@@ -294,37 +300,21 @@ def _named(names: Iterable[str], scores: np.ndarray, about: dict[str, Any]) -> l
     return [Prediction(name, about["classes"][number], probability) for name, number, probability in found]
 
 
-def rows(numbers: dict[str, Any]) -> run.Rows:
-    """Return the lines of the table that shows the numbers of an evaluation."""
-    classes = numbers["classes"]
-    lines = [("images", str(numbers["samples"]))]
-    for key in ("accuracy", "precision", "recall", "f1", "auc"):
-        reason = numbers["undefined"].get(key)
-        name = key.upper() if key in ("f1", "auc") else key
-        if len(classes) > 2 and key != "accuracy":
-            name += ", mean of classes"
-        lines.append((name, f"- ({reason})" if reason else f"{numbers[key]:.4f}"))
-    for number, (label, row) in enumerate(zip(classes, numbers["confusion_matrix"], strict=True)):
-        lines.append((f"{label}:", _taken(number, row, classes)))
-    return lines
-
-
-def _taken(number: int, row: Sequence[int], classes: Sequence[str]) -> str:
-    """Say as what the images of a class were taken: by all names if there are two, else right and most often wrong."""
-    if len(classes) == 2:
-        return ", ".join(f"{count} as {other}" for count, other in zip(row, classes, strict=True))
-    words = f"{row[number]} of {sum(row)}"
-    wrong = [0 if k == number else count for k, count in enumerate(row)]
-    if any(wrong):
-        words += f", {max(wrong)} as {classes[int(np.argmax(wrong))]}"
-    return words
+rows = classification_report.rows
 
 
 # --- checks ----------------------------------------------------------------------------------------------------
 
 
-def _check_split(where: str, split: Split, shape: tuple[int, ...], classes: Sequence[str] = ()) -> None:
-    """Raise ValueError unless the images have the model's shape and each of the ``classes`` occurs."""
+def check_split(where: str, split: Split, shape: tuple[int, ...], classes: Sequence[str] = ()) -> None:
+    """Raise ValueError unless the images have the model's shape and each of the ``classes`` occurs.
+
+    Args:
+        where: What the images are called in messages.
+        split: The images.
+        shape: The model's height, width and channels.
+        classes: The classes that must occur; none if omitted.
+    """
     if split.images.shape[1:] != tuple(shape):
         wanted, found = (" x ".join(map(str, s)) for s in (shape, split.images.shape[1:]))
         raise ValueError(

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import metrics, optimizers, validation
-from tinymed.applications import report, run
+from tinymed import metrics, optimizers, plots, validation
+from tinymed.applications import classification_report, run
 from tinymed.applications.run import Result
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import Split
@@ -107,8 +107,7 @@ def crossvalidate(
         )
         scores = result.predictions[:, 0]
         numbers = {
-            **metrics.binary_report(y, scores, 0.5),
-            **trust(y, scores, groups),
+            **classification_report.measure(y, scores, 0.5, groups),
             "classes": list(images.classes),
             "folds": result.folds,
             "mean": result.mean,
@@ -123,20 +122,9 @@ def crossvalidate(
         roc_curves(curves, path=job / "roc.png", title=f"{task.name}: each fold by a model that has not seen it")
         reliability(y, scores, path=job / "calibration.png")
         matrix = metrics.confusion_matrix(y, scores > 0.5, 2)
-        report.plots.confusion(matrix, images.classes, path=job / "confusion_matrix.png")
+        plots.confusion(matrix, images.classes, path=job / "confusion_matrix.png")
         job.finish(numbers, {"fold_auc": [fold["auc"] for fold in result.folds]})
     return job.result(None)
-
-
-def trust(labels: Any, scores: Any, groups: Any = None) -> dict[str, Any]:
-    """Return how sure and how calibrated a result is: interval of the AUC, calibration error, Brier score."""
-    found: dict[str, Any] = {
-        "expected_calibration_error": metrics.expected_calibration_error(labels, scores),
-        "brier_score": metrics.brier_score(labels, scores),
-        "average_precision": metrics.average_precision(labels, scores),
-    }
-    interval = metrics.bootstrap(metrics.roc_auc, labels, scores, groups=groups)
-    return {**found, "auc_interval": interval.numbers()}
 
 
 def patients(path: str | os.PathLike[str], train: int, val: int) -> np.ndarray | None:

@@ -75,11 +75,14 @@ def read(path: str | os.PathLike[str], verbose: Any = 0) -> ImageData:
             "pictures, the test will flatter",
             flush=True,
         )
-    train, val, test = (
-        Split(folders.Pictures([found.paths[i] for i in part], SIZE), found.labels[part])  # type: ignore[arg-type]
-        for part in parts
-    )
+    train, val, test = (_chosen(found, part) for part in parts)
     return ImageData(train, val, test, found.classes)
+
+
+def _chosen(found: folders.Found, part: np.ndarray) -> Split:
+    """Return some of the pictures of a folder, to be read when they are asked for."""
+    pictures: Any = folders.Pictures([found.paths[i] for i in part], SIZE)
+    return Split(pictures, found.labels[part], None if found.patients is None else found.patients[part])
 
 
 TASK = classification.Task(
@@ -147,10 +150,10 @@ def _part(path: str | os.PathLike[str], split: str, classes: list[str]) -> Split
     if unknown:
         raise ValueError(f"{path} has a class folder {unknown[0]!r}, but the model knows {', '.join(classes)}")
     if split == "all":
-        part = Split(folders.Pictures(found.paths, SIZE), found.labels)  # type: ignore[arg-type]
+        part = _chosen(found, np.arange(len(found)))
     else:
         part = getattr(read(path), split)
-    return Split(part.images, np.array([classes.index(name) for name in found.classes])[part.labels])
+    return Split(part.images, np.array([classes.index(name) for name in found.classes])[part.labels], part.groups)
 
 
 def predict(model: str | os.PathLike[str], paths: Iterable[str | os.PathLike[str]]) -> list[classification.Prediction]:

@@ -1,4 +1,4 @@
-"""What a run writes: numbers, history and pictures, all of them or none."""
+"""What a run writes: numbers and history beside its model and pictures, all of them or none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import backend, files, metrics, plots
+from tinymed import backend, files
 
 LAST = "metrics.json"
 """Moved last: where it is, everything else is."""
@@ -136,35 +136,3 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return {**found, "system": f"{platform.system()} {platform.machine()}"}
-
-
-def write_pictures(
-    work: Any,
-    history: Mapping[str, Sequence[float]],
-    images: np.ndarray,
-    labels: np.ndarray,
-    scores: np.ndarray,
-    classes: Sequence[str],
-    threshold: float,
-) -> None:
-    """Draw the learning curves, the ROC curve, the confusion matrix, and right and wrong predictions.
-
-    Args:
-        work: Where to, a path or a workspace.
-        history: Losses and metrics by epoch.
-        images: The test images, as they shall be shown.
-        labels: Their classes.
-        scores: Probability of the second class for each image, or (N, C) of each of several classes.
-        classes: Names of the classes.
-        threshold: With two classes, scores above it mean the second.
-    """
-    plots.learning_curves(history, path=work / "learning_curves.png")
-    if scores.ndim == 1:
-        plots.roc(labels, scores, path=work / "roc.png")
-        predicted = scores > threshold
-    else:
-        plots.roc_of_classes(labels, scores, classes, path=work / "roc.png")
-        predicted = scores.argmax(axis=1)
-    matrix = metrics.confusion_matrix(labels, predicted, len(classes))
-    plots.confusion(matrix, classes, path=work / "confusion_matrix.png")
-    plots.prediction_sheet(images, labels, scores, classes, path=work / "predictions.png", threshold=threshold)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinymed import metrics, optimizers
-from tinymed.applications import classification, report, resnet, run
+from tinymed.applications import classification, classification_report, resnet, run
 from tinymed.applications.run import Result, Settings
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import Split
@@ -112,7 +112,7 @@ def read(path: str | os.PathLike[str] | None = None, seed: int = 0) -> dict[str,
 
     images = medmnist.load(path, medmnist.PNEUMONIA_CLASSES)
     for name in ("train", "test"):
-        classification._check_split(f"{path}, {name}", getattr(images, name), (28, 28, 1), images.classes)
+        classification.check_split(f"{path}, {name}", getattr(images, name), (28, 28, 1), images.classes)
     return {
         "first": Split(*chests.chests(FIRST["images"], seed=seed)),
         "few": _few(images.train, LABELLED, seed),
@@ -234,7 +234,7 @@ def train(
         run.save(model, job / run.MODEL, about)
         model = load_model(job / run.MODEL)
         scores = {
-            name: classification._scores(network, test.images)
+            name: classification.scores_of(network, test.images)
             for name, network in (("first", first), ("scratch", scratch), ("tuned", model))
         }
         numbers = {
@@ -246,7 +246,7 @@ def train(
             "seconds_training": round(seconds, 2),
         }
         _write_pictures(job, history, test, scores, sets["classes"])
-        classification._write_examples(job / classification.EXAMPLES, test, sets["classes"])
+        classification.write_examples(job / classification.EXAMPLES, test, sets["classes"])
         job.finish(numbers, history)
     return job.result(model)
 
@@ -265,7 +265,7 @@ def compare(labels: np.ndarray, scores: dict[str, np.ndarray]) -> dict[str, Any]
 
 def _write_pictures(job: Any, history: run.History, test: Split, scores: dict[str, np.ndarray], classes: Any) -> None:
     losses = {"loss_fine_tuned": history["loss"], "loss_from_scratch": history["scratch_loss"]}
-    report.write_pictures(
+    classification_report.write_pictures(
         job, losses, test.images[..., test.images.shape[-1] // 2], test.labels, scores["tuned"], classes, 0.5
     )
     curves = {NAMES[name]: (test.labels, values) for name, values in scores.items()}

@@ -28,10 +28,11 @@ PNEUMONIA_CLASSES = CLASSES["pneumoniamnist"]
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, H, W, C), float32 in [0, 1], and their labels (N,), int64."""
+    """Images (N, H, W, C), float32 in [0, 1], their labels (N,), int64, and whose each is (N,), if that is known."""
 
     images: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Permit ``x, y = split``."""

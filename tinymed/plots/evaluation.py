@@ -24,6 +24,7 @@ def reliability(
     path: files.PathLike | None = None,
     title: str = "Calibration",
     strategy: str = "uniform",
+    of: str = "class 1",
 ) -> Figure:
     """Draw observed against predicted frequency, and below how many predictions there are of each size.
 
@@ -37,6 +38,7 @@ def reliability(
         path: Where to save the picture, if anywhere.
         title: Above the picture.
         strategy: As for :func:`tinymed.metrics.reliability_curve`.
+        of: What class 1 is called.
     """
     curve = metrics.reliability_curve(y_true, probabilities, bins, strategy)
     error = metrics.expected_calibration_error(y_true, probabilities, bins, strategy)
@@ -49,14 +51,14 @@ def reliability(
             curve.predicted, curve.observed, yerr=[curve.observed - low, high - curve.observed],
             color=BLUE, marker="o", markersize=6, elinewidth=1.2, capsize=3, label="model",
         )  # fmt: skip
-        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="observed frequency of class 1")
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel=f"observed frequency of {of}")
         ax.set_title(f"{title}\n")
         words = f"expected calibration error {error:.3f}, Brier score {brier:.3f}"
         ax.text(0, 1.03, words, transform=ax.transAxes, color=GREY)
         ax.legend(loc="upper left")
         host = backend.to_host(probabilities).reshape(-1)
         below.hist(host, bins=np.linspace(0, 1, bins + 1), color=BLUE, alpha=0.6, edgecolor="white")
-        below.set(xlim=(-0.02, 1.02), xlabel="predicted probability of class 1", ylabel="samples")
+        below.set(xlim=(-0.02, 1.02), xlabel=f"predicted probability of {of}", ylabel="samples")
         return finished(figure, path)
 
 

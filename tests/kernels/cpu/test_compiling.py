@@ -61,3 +61,25 @@ def test_without_compiler_and_with_one_thread(environment, usual):
 
 def test_without_kernels(usual):
     assert run("from tinymed.ops.registry import _KERNELS; _KERNELS.clear()\n" + CONVOLVE).stdout == usual
+
+
+LOOPS = """
+from tinymed.kernels.cpu import compiling
+import helper
+from helper import double
+@compiling.jit
+def work(x):
+    return double(x) + 1
+compiling.contains(work, helper.__file__)
+print(work(20))
+"""
+
+
+def test_a_kernel_is_compiled_again_when_a_function_of_another_file_changes(tmp_path):
+    helper, loops = tmp_path / "helper.py", tmp_path / "loops.py"
+    body = "from tinymed.kernels.cpu.compiling import jit\n@jit\ndef double(x):\n    return {} * x\n"
+    loops.write_text(LOOPS)
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
+    for factor, wanted in ((2, "41"), (3, "61"), (2, "41")):
+        helper.write_text(body.format(factor))
+        assert run("import loops", **environment).stdout.strip() == wanted

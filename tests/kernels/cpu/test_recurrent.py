@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinymed.kernels.cpu import threads
+from tinymed.kernels.cpu.lanes import STEPS
 from tinymed.ops import REGISTRY, lstm, lstm_backward, textbook
 
 GATES = {"gru": 3, "lstm": 4, "simple_rnn": 1}
@@ -65,6 +66,19 @@ def test_agrees_with_the_textbook_and_with_itself(problem):
             assert a.dtype == b.dtype and a.shape == b.shape
             assert np.max(np.abs(a - b)) <= tolerance * max(np.max(np.abs(a)), 1.0)
             assert b.tobytes() == c.tobytes()
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("T", [STEPS, STEPS + 1, 2 * STEPS, 3 * STEPS - 1])
+def test_the_weights_gradient_is_whole_wherever_the_collected_steps_end(kind, T):
+    rng = np.random.default_rng(T)
+    columns = GATES[kind] * 5
+    arguments = [rng.standard_normal(shape) * 0.3 for shape in ((18, T, 2), (2, columns), (5, columns))]
+    with textbook():
+        wanted = run(kind, arguments, 1)
+    for a, b in zip(wanted, run(kind, arguments, 1), strict=True):
+        if a is not None:
+            np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
 
 
 def test_nan_stays_in_its_sequence():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -18,12 +21,32 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     The compiled code lies in ``__pycache__`` beside the source, else in the user's cache folder (or where
     ``NUMBA_CACHE_DIR`` says). Where none of them can be written to, every process compiles for itself.
     A kernel and the functions that it calls belong into one file: the file's contents decide whether the
-    compiled code is still up to date.
+    compiled code is still up to date. Where they do not fit into one, see :func:`contains`.
     """
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
     except (RuntimeError, OSError):  # no folder to keep the compiled code in
         return numba.njit(**_OPTIONS)(function)
+
+
+def contains(function: Any, *files: str) -> None:
+    """Say that the kernels beside ``function`` contain functions of other ``files``.
+
+    Numba looks at the one file where a kernel stands. Here a mark beside its compiled code says what the others were
+    like; where there is no such mark, all compiled code of the kernel's file is forgotten.
+    """
+    folder = getattr(function.stats, "cache_path", None) if hasattr(function, "stats") else None
+    if folder is None:
+        return
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+    stem = function.py_func.__module__.rpartition(".")[2]
+    mark = Path(folder, f"{stem}.{digest}.contains")
+    if not mark.exists():
+        with contextlib.suppress(OSError):
+            for outdated in (*Path(folder).glob(f"{stem}.*.contains"), *Path(folder).glob(f"{stem}.*.nbi")):
+                outdated.unlink(missing_ok=True)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
 
 class _Announcer(event.Listener):

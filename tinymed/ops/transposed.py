@@ -93,7 +93,7 @@ def conv2d_transpose(
             f"conv2d_transpose expects x (N, H, W, C) and kernel (KH, KW, F, C) but got {x.shape} and {kernel.shape}"
         )
     xp = array_namespace(x)
-    windows = _plan_output(x.shape[1:-1], kernel.shape[:-2], strides, padding, output_padding, dilation_rate)
+    windows = plan_output(x.shape[1:-1], kernel.shape[:-2], strides, padding, output_padding, dilation_rate)
     columns = xp.reshape(x, (-1, x.shape[-1])) @ _rows(kernel).T  # (N*H*W, C) @ (C, KH*KW*F)
     y = im2col_backward(xp.reshape(columns, (*x.shape[:-1], columns.shape[-1])), windows)  # (N, OH, OW, F)
     if bias is not None:
@@ -121,7 +121,7 @@ def _rows(kernel: Array) -> Array:
     return array_namespace(kernel).reshape(kernel, (math.prod(kernel.shape[:-1]), kernel.shape[-1]))
 
 
-def _plan_output(
+def plan_output(
     sizes: tuple[int, ...],
     window: tuple[int, ...],
     strides: Size,

@@ -4,10 +4,10 @@ It needs neither a GPU nor CuPy: without CuPy there is nothing to register the b
 the tests run through.
 """
 
-from tinymed.kernels.gpu import launching
+from tinymed.kernels.gpu import convolution, fused, launching, pooling, sums
 from tinymed.kernels.gpu.launching import BODIES
 
-__all__ = ["BODIES", "launching"]
+__all__ = ["BODIES", "convolution", "fused", "launching", "pooling", "sums"]
 
 
 def _register() -> None:

@@ -8,8 +8,10 @@ What is behind it can be replaced. :class:`CudaDriver` compiles with NVRTC throu
 stream. The tests put a driver in its place that compiles the same text for this computer's processor and runs it on
 NumPy arrays, so that sources, launch configurations and bodies are all tested where there is no GPU.
 
-Each source is compiled once for float and once for double: ``REAL`` is one of them. The kernel's own signature, which
-is read from the source, says what each argument must be; a wrong dtype is an error here and not a wrong number there.
+Each source is compiled once for float and once for double: ``REAL`` is one of them. ``INDEX``, for places in arrays,
+is an int, whose divisions are several times as fast as those of a long long; it becomes one (``-DWIDE``) when an array
+has 2^30 values or more. The kernel's own signature, which is read from the source, says what each argument must be; a
+wrong dtype is an error here and not a wrong number there.
 """
 
 from __future__ import annotations
@@ -51,9 +53,13 @@ _TYPES = {
     "unsigned int": np.uint32,
     "long long": np.int64,
     "unsigned long long": np.uint64,
+    "INDEX": None,
 }
 
+_WIDE_FROM = 2**30  # values of an array, from which on INDEX has 64 bits
+
 _KERNEL = re.compile(r"^KERNEL\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)", re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)  # put in its place: NVRTC sees no folder
 _PARAMETER = re.compile(r"^(const )?([\w ]+?)\s*(\*?)\s*(?:__restrict__ )?(\w+)$")
 
 
@@ -106,13 +112,25 @@ def load(name: str) -> Source:
 def read(path: Path) -> Source:
     """Read a file of kernels, without making them known to :func:`launch`."""
     prelude = (SOURCES / "prelude.cuh").read_text(encoding="utf-8")
-    own = path.read_text(encoding="utf-8")
+    own = _INCLUDE.sub(lambda found: (SOURCES / found[1]).read_text(encoding="utf-8"), path.read_text(encoding="utf-8"))
     kernels = {
         kernel: tuple(_parameter(path.name, kernel, part) for part in signature.split(",") if part.strip())
         for kernel, signature in _KERNEL.findall(_without_comments(own))
     }
-    text = f'#line 1 "prelude.cuh"\n{prelude}\n#line 1 "{path.name}"\n{own}'
-    return Source(path.stem, text, kernels)
+    return Source(path.stem, f"{_numbered('prelude.cuh')}\n{_with_includes(own, path.name)}", kernels)
+
+
+def _numbered(header: str) -> str:
+    return f'#line 1 "{header}"\n' + (SOURCES / header).read_text(encoding="utf-8")
+
+
+def _with_includes(text: str, name: str) -> str:
+    """Put the headers that a source includes into it: what is compiled is one text, wherever that happens."""
+    lines = [f'#line 1 "{name}"']
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.fullmatch(r'#include "(\w+\.cuh)"', line.strip())
+        lines += [_numbered(header[1]), f'#line {number + 1} "{name}"'] if header else [line]
+    return "\n".join(lines) + "\n"
 
 
 def _without_comments(text: str) -> str:
@@ -215,9 +233,10 @@ def use_driver(driver: Driver) -> Iterator[None]:
         _driver.pop()
 
 
-def compile_options(real: str, **constants: Any) -> tuple[str, ...]:
+def compile_options(real: str, wide: bool = False, **constants: Any) -> tuple[str, ...]:
     """Return the options with which a source is compiled: the same for every driver."""
-    return ("-std=c++17", f"-DREAL={real}", *(f"-D{name}={value}" for name, value in sorted(constants.items())))
+    named = [f"-D{name}={value}" for name, value in sorted(constants.items())]
+    return ("-std=c++17", f"-DREAL={real}", *["-DWIDE"] * wide, *named)
 
 
 _options = functools.lru_cache(maxsize=None)(compile_options)
@@ -264,15 +283,16 @@ def launch(
     if len(parameters) != len(args):
         raise ValueError(f"{kernel} takes {len(parameters)} arguments but got {len(args)}")
     real = _real(kernel, parameters, args)
-    arguments = [_argument(kernel, p, value, real) for p, value in zip(parameters, args, strict=True)]
-    options = _options("float" if real == np.float32 else "double", **constants)
+    wide = any(p.pointer and a is not None and a.size >= _WIDE_FROM for p, a in zip(parameters, args, strict=True))
+    arguments = [_argument(kernel, p, value, real, wide) for p, value in zip(parameters, args, strict=True)]
+    options = _options("float" if real == np.float32 else "double", wide, **constants)
     _driver[-1].launch(source, kernel, options, grid, block, arguments, shared_bytes)
 
 
 def _size(size: int | Sequence[int]) -> Size:
     if isinstance(size, int):
         return size, 1, 1
-    sizes = tuple(map(int, size)) + (1, 1, 1)
+    sizes = (*map(int, size), 1, 1, 1)
     return sizes[0], sizes[1], sizes[2]
 
 
@@ -296,7 +316,7 @@ def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> 
     return np.dtype(np.float32) if found is None else found
 
 
-def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype) -> Any:
+def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype, wide: bool) -> Any:
     if p.pointer:
         if value is not None:
             _check_array(kernel, p, value, real if p.type == "REAL" else _TYPES[p.type])
@@ -309,6 +329,8 @@ def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype) -> Any:
         return value
     if p.type == "REAL":
         return real.type(value)
+    if p.type == "INDEX":
+        return np.int64(value) if wide else np.int32(value)
     kind = _TYPES.get(p.type)
     return structure(p.type, tuple(value)) if kind is None else kind(value)
 

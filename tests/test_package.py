@@ -15,14 +15,14 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 # The floor of each room, as DESIGN has it: a file imports only from its own floor and those below.
 FLOORS = {
-    "backend": 0, "configurable": 0, "files": 0, "utils": 0,
+    "backend": 0, "configurable": 0, "cuda": 0, "files": 0, "utils": 0,
     "ops": 1,
     "kernels": 2,
     "gradcheck": 3, "datasets": 3, "preprocessing": 3,
     "activations": 4, "initializers": 4, "regularizers": 4, "losses": 4, "metrics": 4, "optimizers": 4, "layers": 4,
     "models": 5, "callbacks": 5, "plots": 5, "progress": 5, "debugging": 5,
     "validation": 5, "interpretability": 5,
-    "applications": 6, "bench": 6, "keras": 6,
+    "applications": 6, "bench": 6, "diagnosis": 6, "keras": 6,
     "cli": 7, "__init__": 7, "__main__": 7,
 }  # fmt: skip
 

@@ -32,6 +32,7 @@ _NAMES = {
     "set_seed": "backend",
     "textbook": "ops",
     "debug": "debugging",
+    "doctor": "diagnosis",
 }
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

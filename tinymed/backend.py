@@ -20,7 +20,7 @@ import contextlib
 import functools
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ Array = Any
 """An array of whichever library is in use; the array API standard has no common base class."""
 
 _ALIASES = {"np": "numpy", "cpu": "numpy", "gpu": "cupy", "cuda": "cupy"}
-_INSTALL_HINTS = {"cupy": 'pip install "tinymed[cuda12]" (or "tinymed[cuda13]", by your CUDA version)'}
 
 _state: dict[str, Any] = {"name": None, "xp": None, "device": None, "floatx": "float32"}
 
@@ -42,13 +41,18 @@ def set_backend(name: str, device: Any = None) -> None:
         device: A device of that library; its default device if omitted.
 
     Raises:
-        ValueError: If the library cannot be imported; the message says what to install.
+        ValueError: If the library cannot be imported, or has no device to compute on; the message says why, and what
+            to do about it. There is no silent change to another library.
     """
     name = _ALIASES.get(name, name)
+    if name == "cupy":
+        from tinymed import cuda
+
+        cuda.require()
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        hint = _INSTALL_HINTS.get(name, f"pip install {name}")
+        hint = f"pip install {name}"
         raise ValueError(f"backend {name!r} is not available ({error}); to install it: {hint}") from error
     if not hasattr(module, "asarray"):
         raise ValueError(f"{name!r} is no array library; use 'numpy', 'cupy' or a library with the array API standard")
@@ -114,6 +118,30 @@ def asarray(x: Any, dtype: str | None = None) -> Array:
     if current["name"] != "numpy" and is_host(x):
         x = np.ascontiguousarray(x) if dtype is None else np.ascontiguousarray(x, dtype=dtype)
     return xp.asarray(x, dtype=getattr(xp, dtype) if dtype else None, device=current["device"])
+
+
+def constant(values: Sequence[float], like: Array, dtype: str | None = None) -> Array:
+    """Return a few numbers as a vector beside ``like``; they are copied to its device only once.
+
+    All who ask for the same numbers get the same array: nobody may change it.
+
+    Args:
+        values: The numbers.
+        like: An array, whose library and device the result gets.
+        dtype: A dtype name; that of ``like`` if omitted.
+
+    >>> constant((0.25, 0.75), np.zeros(3, dtype="float32"))
+    array([0.25, 0.75], dtype=float32)
+    """
+    xp, device = array_namespace(like), device_of(like)
+    kind = like.dtype if dtype is None else getattr(xp, dtype)
+    key = xp.__name__, str(device), str(kind), tuple(values)
+    if key not in _constants:
+        _constants[key] = xp.asarray(list(values), dtype=kind, device=device)
+    return _constants[key]
+
+
+_constants: dict[tuple, Array] = {}
 
 
 def is_host(x: Any) -> bool:

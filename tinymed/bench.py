@@ -64,6 +64,8 @@ def bench(
 ) -> dict[str, dict[str, float]]:
     """Time a training step of each network: textbook, kernels with one thread, kernels with all threads.
 
+    On another backend than NumPy there are no threads to choose: textbook and kernels.
+
     All ways begin with the same weights, and the losses of their first three steps must agree; then they take turns.
 
     Args:
@@ -90,8 +92,11 @@ def bench(
 
 def _ways() -> dict[str, Callable[[], contextlib.AbstractContextManager[Any]]]:
     """Return the ways to compute, each as a context to enter."""
-    from tinymed.kernels.cpu import threads
     from tinymed.ops.registry import textbook
+
+    if backend.get_backend() != "numpy":
+        return {"textbook": textbook, "kernels": contextlib.nullcontext}
+    from tinymed.kernels.cpu import threads
 
     @contextlib.contextmanager
     def with_threads(count: int) -> Any:

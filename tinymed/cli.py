@@ -1,4 +1,4 @@
-"""The command ``tinymed``: train, evaluate, predict and check gradients, without writing a line of Python.
+"""The command ``tinymed``: train, evaluate, predict, check gradients and machines, without writing a line of Python.
 
 Everything heavy is imported by the command that needs it, so that ``tinymed --help`` answers at once.
 """
@@ -145,6 +145,7 @@ def predict(
         from tinymed import applications
         from tinymed.applications.run import accepts
 
+        _folder(out)
         module = applications.owner(model)
         options = accepts(module.predict, module.__name__.rpartition(".")[2], resize=resize or None, out=out)
         _columns([(item.name, *item.cells) for item in module.predict(model, inputs, **options)])
@@ -164,6 +165,7 @@ def explain(
     with _clear_errors(), _on(backend):
         from tinymed.applications.explanation import explain
 
+        _folder(out)
         _columns(
             [
                 (item.name, *item.cells)
@@ -204,10 +206,17 @@ def gradcheck(
         from tinymed import gradcheck as checker
 
         if faults:
-            status = checker.demonstrate_faults()
+            with _on(backend):
+                status = checker.demonstrate_faults()
         else:
             status = checker.run(names or None, backend=backend, html=None if html is None else str(html))
     raise typer.Exit(int(status or 0))
+
+
+def _folder(out: Path | None) -> None:
+    """Refuse a file where a folder is meant, before there is anything to write."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; choose another folder with --out")
 
 
 def _columns(lines: list[tuple[str, ...]]) -> None:
@@ -222,15 +231,26 @@ def bench(
     networks: Annotated[list[str] | None, typer.Argument(help="P0, P3 or P4b; all of them if omitted.")] = None,
     seconds: Annotated[float, typer.Option(help="How long each way is timed for.")] = 1.0,
     out: Annotated[Path, typer.Option(help="Where to save the picture.")] = Path("bench.png"),
+    backend: Backend = None,
 ) -> None:
     """Time a training step of the articles' networks: textbook formulas against kernels."""
-    with _clear_errors():
+    with _clear_errors(), _on(backend):
         from tinymed.bench import bench as measure
         from tinymed.bench import rows
 
         head, *lines = rows(measure(networks or None, seconds, out))
         _console().print(_table(lines, "Milliseconds for a training step of 32 samples", head))
         typer.echo(f"Picture: {out}. Beside PyTorch and Keras: python -m benchmarks.peers, in the repository.")
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what is installed, what computes here, and how to mend what does not."""
+    with _clear_errors():
+        from tinymed.diagnosis import doctor as examine
+
+        healthy = examine()
+    raise typer.Exit(int(not healthy))
 
 
 def _on(backend: str | None) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinymed.backend import Array, array_namespace, device_of
+from tinymed.backend import Array, array_namespace, constant, device_of
 from tinymed.metrics.base import EPSILON, Metric, as_float, on_device_of, sum_dtype, together
 
 _ROWS = 2**18
@@ -83,7 +83,7 @@ class IoU(Metric):
         xp = array_namespace(matrix)
         hits = xp.linalg.diagonal(matrix)
         union = xp.sum(matrix, axis=0) + xp.sum(matrix, axis=1) - hits
-        chosen = xp.asarray(self.target_class_ids, dtype=xp.int64, device=device_of(matrix))
+        chosen = constant(self.target_class_ids, matrix, "int64")
         hits, union = xp.take(hits, chosen), xp.take(union, chosen)
         occurs = xp.astype(union > 1e-9, matrix.dtype)
         return xp.sum(occurs * hits / (union + EPSILON)) / (xp.sum(occurs) + EPSILON)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinymed.backend import Array, array_namespace, device_of
+from tinymed.backend import Array, array_namespace, constant
 from tinymed.ops.activations_smooth import sigmoid
 from tinymed.ops.registry import backward_of, op
 from tinymed.ops.softmax import log_softmax
@@ -281,4 +281,4 @@ def _weights(alpha: float | Sequence[float], y_pred: Array) -> Array | float:
         return alpha
     if len(alpha) != y_pred.shape[-1]:
         raise ValueError(f"alpha has {len(alpha)} weights but y_pred has {y_pred.shape[-1]} classes")
-    return array_namespace(y_pred).asarray(list(alpha), dtype=y_pred.dtype, device=device_of(y_pred))
+    return constant(alpha, y_pred)

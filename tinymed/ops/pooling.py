@@ -175,7 +175,7 @@ def _max_pool(x: Array, pool_size: Size, strides: Size | None, padding: Padding,
         better = (value > largest) | (xp.isnan(value) & ~xp.isnan(largest)) | (seen == 0)  # a NaN wins, once
         better = better & (inside == 1)
         largest = xp.where(better, value, largest)
-        winner = xp.where(better, xp.asarray(k, dtype=winner.dtype, device=device_of(x)), winner)
+        winner = xp.where(better, k, winner)
         seen = xp.maximum(seen, inside)
     return largest, (winner, windows)
 

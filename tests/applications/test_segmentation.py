@@ -158,7 +158,7 @@ def test_phantoms_train_without_data_and_without_nibabel(monkeypatch, tmp_path, 
     assert list(result.metrics["by_label"]) == ["liver", "lesion", "kidney"]
     assert result.metrics["plan"]["window"] == "abdomen"
     assert "examples" not in {path.name for path in result.files}
-    assert 'no examples are written: volumes need nibabel: pip install "tinymed[medical]"' in (capsys.readouterr().out)
+    assert 'needs nibabel: pip install "tinymed[medical]"' in (capsys.readouterr().out)
 
 
 def test_every_seed_has_its_own_phantoms(monkeypatch):

@@ -35,7 +35,7 @@ def test_pairs(tmp_path, names):
 
 
 def test_folders_that_are_not_complete(tmp_path):
-    with pytest.raises(ValueError, match="no such folder"):
+    with pytest.raises(ValueError, match="gone does not exist; name the folder"):
         folders.pairs(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"has no folder images \(or imagesTr\)"):
         folders.pairs(tmp_path)

@@ -147,7 +147,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(ImportError, match=r'need nibabel: pip install "tinymed\[medical\]"'):
+    with pytest.raises(ImportError, match=r'a.nii needs nibabel: pip install "tinymed\[medical\]"'):
         volumes.read(save(tmp_path / "a.nii"))
 
 

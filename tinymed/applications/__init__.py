@@ -58,7 +58,10 @@ def owner(model: Any) -> Any:
             f"{model} does not say 'task', so it was not written by `tinymed train`; "
             "load it with tinymed.load_model and call its own predict"
         )
-    return find(task)
+    try:
+        return find(task)
+    except ValueError as error:
+        raise ValueError(f"{model} was written by a task that is not here: {error}") from error
 
 
 def __getattr__(name: str) -> Any:

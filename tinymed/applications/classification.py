@@ -116,7 +116,7 @@ def train(
     """
     settings = task.settings.but(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     with run.start(task.name, settings, seed=seed, out=out, backend_name=backend_name) as job:
-        images = _read(task, data, seed, verbose)
+        images = read(task, data, seed, verbose)
         model = task.build()
         model.compile(
             optimizer=optimizers.Adam(learning_rate=settings.learning_rate),
@@ -163,8 +163,18 @@ def train(
     return job.result(model)
 
 
-def _read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
-    """Read a task's images and check them against its network."""
+def read(task: Task, data: Any, seed: int, verbose: Any) -> ImageData:
+    """Read a task's images and check them against its network.
+
+    Args:
+        task: The task.
+        data: Where they are; None for those that the task draws.
+        seed: Of those that it draws.
+        verbose: Whether to say what is done, and how many there are.
+
+    Raises:
+        ValueError: If they have another shape than the network's, or a class is missing in one of the splits.
+    """
     if verbose:
         print(f"{task.name}: reading {data}" if data else f"{task.name}: preparing images", flush=True)
     images = task.read(data, seed)

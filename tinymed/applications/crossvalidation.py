@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinymed import metrics, optimizers, plots, validation
-from tinymed.applications import classification_report, run
+from tinymed.applications import classification, classification_report, run
 from tinymed.applications.run import Result
 from tinymed.datasets import medmnist
 from tinymed.datasets.medmnist import Split
@@ -68,7 +68,7 @@ def crossvalidate(
         )
     settings = task.settings.but(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     with run.start(f"{task.name}-folds", settings, seed=seed, out=out, backend_name=backend_name) as job:
-        images = task.read(data, seed)
+        images = classification.read(task, data, seed, verbose=0)
         x = np.concatenate([images.train.images, images.val.images])
         y = np.concatenate([images.train.labels, images.val.labels])
         known = None if data is None else patients(data, len(images.train), len(images.val))

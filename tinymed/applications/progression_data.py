@@ -139,7 +139,14 @@ def read(data: str | os.PathLike[str] | None, seed: int) -> dict[str, Visits]:
         seeds: dict[str, Any] = {"train": [seed, 0], "val": [seed, 1], "test": [_HELD_OUT, 2]}
         return {part: tables.synthetic(n, seeds[part]) for part, n in COUNTS.items()}
     patients = read_table(data)
-    return {part: part_of(patients, part, data) for part in PARTS}
+    parts = {part: part_of(patients, part, data) for part in PARTS}
+    values = np.concatenate([patient.values for patient in parts["train"].patients])
+    for name, missing_only in zip(patients.columns, np.isnan(values).all(axis=0).tolist(), strict=True):
+        if missing_only:
+            raise ValueError(
+                f"{data}: no patient to train on has a value in the column {name!r}; take the column out of the table"
+            )
+    return parts
 
 
 def read_table(path: str | os.PathLike[str], columns: Iterable[str] | None = None) -> Visits:
@@ -147,7 +154,9 @@ def read_table(path: str | os.PathLike[str], columns: Iterable[str] | None = Non
     if columns is None:
         named = tables.read_csv(path).columns
         if SCORE not in named:
-            raise ValueError(f"{path} has no column {SCORE!r}, which is what the task predicts; its are {named}")
+            raise ValueError(
+                f"{path} has no column {SCORE!r}, which is what the task predicts; it has {', '.join(named)}"
+            )
         columns = [SCORE, *(name for name in named if name != SCORE)]
     return tables.read_csv(path, list(columns))
 

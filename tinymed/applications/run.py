@@ -70,6 +70,10 @@ class Settings:
         return dataclasses.replace(self, **{key: value for key, value in changes.items() if value is not None})
 
 
+OPTIONS = ("data", "out", "seed", "epochs", "batch_size", "learning_rate", "backend_name", "verbose")
+"""What ``train`` takes in every task."""
+
+
 def accepts(function: Callable[..., Any], task: str, **given: Any) -> dict[str, Any]:
     """Return those options that are not None, if the function of a task knows them.
 
@@ -78,10 +82,11 @@ def accepts(function: Callable[..., Any], task: str, **given: Any) -> dict[str, 
     """
     given = {key: value for key, value in given.items() if value is not None}
     parameters = inspect.signature(function).parameters
+    known = {*parameters}
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return given
+        known |= set(OPTIONS)  # they are passed on to what trains all tasks of the kind
     for key in given:
-        if key not in parameters:
+        if key not in known:
             raise ValueError(f"the task {task!r} has no option --{key.replace('_', '-')}")
     return given
 
@@ -284,9 +289,14 @@ def open_model(path: str | os.PathLike[str], *keys: str) -> tuple[Any, dict[str,
     model = load_model(path)
     kept = model.metadata
     missing = [key for key in ("task", *keys) if key not in kept]
+    if missing and "task" in kept:
+        raise ValueError(
+            f"{path} was written by the task {kept['task']!r}, so it does not say {missing[0]!r}, which is needed "
+            "here; give a model of another task"
+        )
     if missing:
         raise ValueError(
-            f"{path} does not say {missing[0]!r}, so it was not written by `tinymed train` for this task; "
+            f"{path} does not say 'task', so it was not written by `tinymed train`; "
             "load it with tinymed.load_model and call its own predict"
         )
     return model, {"task": kept["task"], **{key: json.loads(kept[key]) for key in keys}}

@@ -56,6 +56,8 @@ def load(path: PathLike) -> dict[str, Lesions]:
     path = pathlib.Path(path)
     if path.is_dir():
         return split(_from_folder(path), str(path))
+    if path.suffix.lower() == ".csv":
+        raise ValueError(f"{path} is a table; name the folder in which it lies with its images, {path.parent}")
     arrays = read_npz(path)
     if "images" in arrays:
         return split(_from_arrays(path, arrays, ""), str(path))

@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str], lead: int | str = 0) -> Record:
         ValueError: If a file is missing, damaged, empty, or does not say its rate.
     """
     path = pathlib.Path(path)
-    if path.suffix == ".npz" or (path.is_file() and zipfile.is_zipfile(path)):
+    if _is_npz(path):
         return _read_npz(path)
     return _read_wfdb(path, lead)
 
@@ -68,7 +68,13 @@ def read_all(path: str | os.PathLike[str], lead: int | str = 0) -> list[Record]:
             raise ValueError(f"{path} holds no record with annotations: put NAME.hea, NAME.dat and NAME.atr there")
         return records
     record = read(path, lead)
-    record.marked()
+    if record.beats is None:
+        beside = path.with_suffix(".atr") if path.suffix in _PARTS else path.with_name(path.name + ".atr")
+        mend = "add beats=... to numpy.savez" if _is_npz(path) else f"put {beside} beside it"
+        raise ValueError(
+            f"{path} has no annotations: nobody has marked its beats, so it can be predicted on but neither trained "
+            f"nor tested with; {mend}"
+        )
     return [record]
 
 
@@ -79,6 +85,10 @@ def save(path: files.PathLike, record: Record) -> None:
         arrays["beats"] = record.beats
     with files.atomic_open(path) as file:
         np.savez_compressed(file, **arrays)
+
+
+def _is_npz(path: pathlib.Path) -> bool:
+    return path.suffix == ".npz" or (path.is_file() and zipfile.is_zipfile(path))
 
 
 # --- .npz files ------------------------------------------------------------------------------------------------
@@ -104,11 +114,15 @@ def _read_wfdb(path: pathlib.Path, lead: int | str) -> Record:
     stem = path.with_suffix("") if path.suffix in _PARTS else path
     header = stem.with_name(stem.name + ".hea")
     if not header.is_file():
+        other = "any other record can come as an .npz file with signal and rate"
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name one of its records (NAME.hea), {other}")
+        if path.is_file() and path.suffix not in _PARTS:
+            raise ValueError(f"{path} is no electrocardiogram; name a WFDB record by its header (NAME.hea), {other}")
         raise ValueError(
-            f"{path}: no such record; a WFDB record needs its header {header.name} beside its samples, "
-            "and any other record can come as an .npz file with signal and rate"
+            f"{path}: no such record; a WFDB record needs its header {header.name} beside its samples, and {other}"
         )
-    wfdb = _wfdb()
+    wfdb = _wfdb(header)
     lines = [line.split() for line in header.read_text("utf-8", "replace").splitlines() if not line.startswith("#")]
     if not any(lines):
         raise ValueError(f"{header} is empty; fetch it again")
@@ -146,15 +160,18 @@ def _annotated(wfdb: Any, stem: pathlib.Path) -> np.ndarray | None:
             marks = wfdb.rdann(str(stem), "atr")
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}); fetch it again") from error
-    return np.asarray([sample for sample, mark in zip(marks.sample, marks.symbol, strict=True) if mark in BEATS])
+    beats = [sample for sample, mark in zip(marks.sample, marks.symbol, strict=True) if mark in BEATS]
+    if not beats:
+        raise ValueError(f"{path} marks no beat; fetch it again, or move it away to predict on the record")
+    return np.asarray(beats)
 
 
-def _wfdb() -> Any:
+def _wfdb(path: pathlib.Path) -> Any:
     try:
         with _quiet():
             import wfdb
     except ImportError as error:
-        raise ImportError('reading WFDB records needs wfdb; install it with pip install "tinymed[medical]"') from error
+        raise ImportError(f'reading {path} needs wfdb: pip install "tinymed[medical]"') from error
     return wfdb
 
 

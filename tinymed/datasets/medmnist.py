@@ -185,7 +185,10 @@ def _split(path: Any, arrays: dict[str, np.ndarray], split: str, classes: int | 
     names = (f"{split}_images", f"{split}_labels")
     for name in names:
         if name not in arrays:
-            raise ValueError(f"{path} has no array {name!r}; it has {', '.join(sorted(arrays))}")
+            raise ValueError(
+                f"{path} has no array {name!r}; it has {', '.join(sorted(arrays))} (wanted: images and labels of each "
+                "split, as in MedMNIST's files: train_images, train_labels, val_images ...)"
+            )
     images, labels = (arrays[name] for name in names)
     where = f"{path}, {names[0]}"
     if images.ndim not in (3, 4):

@@ -38,7 +38,8 @@ def pairs(folder: PathLike) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; name the folder that has images/ and labels/ in it")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"{folder} {what}; name the folder that has images/ and labels/ in it")
     places = [(folder / image, folder / mask) for image, mask in FOLDERS if (folder / image).is_dir()]
     if not places:
         raise ValueError(f"{folder} has no folder images (or imagesTr); put the volumes there, their masks into labels")

@@ -113,7 +113,7 @@ def read(path: PathLike) -> Volume:
 
 
 def _read_nifti(path: pathlib.Path) -> Volume:
-    nibabel = _library("nibabel")
+    nibabel = _library("nibabel", path)
     try:
         image = nibabel.load(path)
         array = np.asarray(image.dataobj)
@@ -124,7 +124,7 @@ def _read_nifti(path: pathlib.Path) -> Volume:
 
 
 def _read_meta(path: pathlib.Path) -> Volume:
-    sitk = _library("SimpleITK")
+    sitk = _library("SimpleITK", path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -135,7 +135,8 @@ def _read_meta(path: pathlib.Path) -> Volume:
 
 
 def _read_dicom(folder: pathlib.Path) -> Volume:
-    sitk = _library("SimpleITK")
+    sitk = _library("SimpleITK", folder)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what is wrong is said below
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(str(folder))
     if not series:
@@ -184,11 +185,11 @@ def _checked(array: np.ndarray, affine: np.ndarray, path: pathlib.Path) -> Volum
     return Volume(array, affine, str(path))
 
 
-def _library(name: str) -> Any:
+def _library(name: str, path: PathLike) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f'volumes need {name}: pip install "tinymed[medical]"') from error
+        raise ImportError(f'{path} needs {name}: pip install "tinymed[medical]"') from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -211,7 +212,7 @@ def write(path: PathLike, array: np.ndarray, like: Volume) -> None:
         ImportError: If nibabel is not installed.
         ValueError: If the shapes differ, or the name does not end in ``.nii`` or ``.nii.gz``.
     """
-    nibabel = _library("nibabel")
+    nibabel = _library("nibabel", path)
     name = str(path)
     if not name.lower().endswith(NIFTI):
         raise ValueError(f"{path}: volumes are written as NIfTI; let the name end in .nii.gz")

@@ -222,6 +222,8 @@ def read(path: Any, weights: bool = True) -> tuple[dict[str, Any], dict[str, np.
     """Read a model file: what it says of itself, and (if wanted) its arrays."""
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise FileNotFoundError(f"{os.fspath(path)!r} is a folder; name the model file in it")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no model file {os.fspath(path)!r}")
     try:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from tinymed import activations, backend, initializers, regularizers
 from tinymed.backend import Array, array_namespace
 from tinymed.layers.base import Layer, Shape
+from tinymed.live import live
 from tinymed.ops.dropout import dropout, dropout_backward
 from tinymed.ops.gru import gru
 from tinymed.ops.lstm import lstm
@@ -170,7 +171,10 @@ class SimpleRNNCell(Layer):
         grads = {"kernel": dkernel, "recurrent_kernel": drecurrent}
         return dx, dstates, grads | {"bias": dbias} if self.use_bias else grads
 
-    def _next_call(self) -> int:
+    def _next_call(self) -> Any:
+        return live(self._count)
+
+    def _count(self) -> int:
         self.calls += 1
         return self.calls - 1
 

@@ -9,6 +9,7 @@ from tinymed import backend
 from tinymed.backend import Array
 from tinymed.layers.base import Layer, Shape
 from tinymed.layers.shaping import channels_last
+from tinymed.live import live
 from tinymed.ops.dropout import dropout, dropout_backward
 from tinymed.ops.merging import add, add_backward, multiply, multiply_backward
 from tinymed.ops.random import bernoulli, normal
@@ -29,7 +30,10 @@ class _Random(Layer):
         self.key = backend.new_key(seed)
         self.calls = 0
 
-    def _next_call(self) -> int:
+    def _next_call(self) -> Any:
+        return live(self._count)
+
+    def _count(self) -> int:
         self.calls += 1
         return self.calls - 1
 

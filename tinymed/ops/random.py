@@ -21,6 +21,8 @@ import math
 from collections.abc import Sequence
 
 from tinymed.backend import Array, array_namespace, device_of
+from tinymed.live import Live, number
+from tinymed.ops.registry import helper
 
 _STEP = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -34,7 +36,28 @@ def _mix(z: int) -> int:
     return z ^ (z >> 31)
 
 
-def random_bits(like: Array, count: int, key: int, counter: int) -> Array:
+def random_start(like: Array, key: int, counter: int | Live) -> int | Array:
+    """Return where in SplitMix64's sequence a call begins: a number, or its place on the device of ``like``.
+
+    Arguments:
+        like: An array of the library and on the device where the words shall be.
+        key: Which sequence.
+        counter: Which call; one that counts on by itself in a step that is recorded (see :mod:`tinymed.live`).
+
+    Raises:
+        ValueError: If the key or the counter is negative.
+    """
+    return number(like, _start, key, counter, dtype="uint64")
+
+
+def _start(key: int, counter: int) -> int:
+    if key < 0 or counter < 0:
+        raise ValueError(f"key and counter must not be negative, got {key} and {counter}")
+    return _mix((_mix(key % _WORD) + counter * _STEP) % _WORD)
+
+
+@helper
+def random_bits(like: Array, count: int, key: int, counter: int | Live) -> Array:
     """Return ``count`` random 64-bit words as a uint64 vector on the device of ``like``.
 
     Arguments:
@@ -46,21 +69,18 @@ def random_bits(like: Array, count: int, key: int, counter: int) -> Array:
     Raises:
         ValueError: If the key or the counter is negative.
     """
-    if key < 0 or counter < 0:
-        raise ValueError(f"key and counter must not be negative, got {key} and {counter}")
     xp = array_namespace(like)
-    start = _mix((_mix(key % _WORD) + counter * _STEP) % _WORD)
-    step, *factors = (xp.asarray([w], dtype=xp.uint64, device=device_of(like)) for w in (_STEP, *_FACTORS))
-    z = xp.arange(1, count + 1, dtype=xp.uint64, device=device_of(like)) * step  # products wrap around at 2^64
-    z += xp.asarray([start], dtype=xp.uint64, device=device_of(like))
-    for shift, factor in zip((30, 27), factors, strict=True):
+    z = xp.arange(1, count + 1, dtype=xp.uint64, device=device_of(like)) * _STEP  # products wrap around at 2^64
+    z += random_start(like, key, counter)
+    for shift, factor in zip((30, 27), _FACTORS, strict=True):
         z ^= z >> shift
         z *= factor
     z ^= z >> 31
     return z
 
 
-def uniform(like: Array, shape: Sequence[int], key: int, counter: int) -> Array:
+@helper
+def uniform(like: Array, shape: Sequence[int], key: int, counter: int | Live) -> Array:
     """Return numbers in [0, 1), every value of the dtype's grid equally likely, bit for bit the same everywhere.
 
     Arguments:
@@ -75,7 +95,8 @@ def uniform(like: Array, shape: Sequence[int], key: int, counter: int) -> Array:
     return xp.reshape(xp.astype(bits, like.dtype) * 2.0**-digits, tuple(shape))
 
 
-def bernoulli(like: Array, shape: Sequence[int], key: int, counter: int, probability: float) -> Array:
+@helper
+def bernoulli(like: Array, shape: Sequence[int], key: int, counter: int | Live, probability: float) -> Array:
     """Return an array that is True with ``probability``, the same for every dtype of ``like``.
 
     Arguments:
@@ -86,12 +107,11 @@ def bernoulli(like: Array, shape: Sequence[int], key: int, counter: int, probabi
         probability: From 0 to 1, rounded to a multiple of 2 to the power -53.
     """
     xp = array_namespace(like)
-    threshold = xp.asarray([round(probability * 2**53)], dtype=xp.uint64, device=device_of(like))
     bits = random_bits(like, math.prod(shape), key, counter) >> 11
-    return xp.reshape(bits < threshold, tuple(shape))
+    return xp.reshape(bits < round(probability * 2**53), tuple(shape))
 
 
-def normal(like: Array, shape: Sequence[int], key: int, counter: int) -> Array:
+def normal(like: Array, shape: Sequence[int], key: int, counter: int | Live) -> Array:
     r"""Return numbers of mean 0 and variance 1 from a normal distribution.
 
     Box and Muller: of two uniform numbers $u$ and $v$, $\sqrt{-2 \ln(1 - u)}$ is the distance from the origin and

@@ -53,6 +53,9 @@ REGISTRY: dict[str, Operation] = {}
 UPDATES: dict[str, OpFunction] = {}
 """The optimizers' formulas, which have no backward; they dispatch as operations do."""
 
+HELPERS: dict[str, OpFunction] = {}
+"""Other functions that have no backward (random masks); they dispatch on the type of their first argument too."""
+
 _KERNELS = {"numpy": "tinymed.kernels.cpu", "cupy": "tinymed.kernels.gpu"}
 _textbook_only: ContextVar[bool] = ContextVar("textbook_only", default=False)
 
@@ -89,14 +92,14 @@ def textbook() -> Iterator[None]:
         _textbook_only.reset(token)
 
 
-def _dispatching(function: Callable[..., Any]) -> OpFunction:
+def _dispatching(function: Callable[..., Any], widens: bool = True) -> OpFunction:
     by_type = functools.singledispatch(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         first: Any = _first_array(args[0] if args else next(iter(kwargs.values()), None))
         body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
-        for x in (first, *args):
+        for x in (first, *args) if widens else ():
             if hasattr(x, "dtype") and _is_half(x):
                 return _in_single_precision(body, args, kwargs)
         return body(*args, **kwargs)
@@ -166,3 +169,15 @@ def update(function: Callable[..., Any]) -> OpFunction:
         raise ValueError(f"an update named {name!r} is registered already")
     UPDATES[name] = _dispatching(function)
     return UPDATES[name]
+
+
+def helper(function: Callable[..., Any]) -> OpFunction:
+    """Register ``function``, which has no backward, so that kernels may replace it.
+
+    Its first argument is an array; float16 is passed on as it is.
+    """
+    name = function.__name__
+    if name in HELPERS:
+        raise ValueError(f"a helper named {name!r} is registered already")
+    HELPERS[name] = _dispatching(function, widens=False)
+    return HELPERS[name]

@@ -13,8 +13,10 @@ $w - \eta\lambda w$, and does not pass through momentum or scaling as a term of 
 from __future__ import annotations
 
 import math
+import operator
 
 from tinymed.backend import Array, array_namespace
+from tinymed.live import Live, itself, number
 from tinymed.ops.registry import update
 
 Slot = Array | None
@@ -25,7 +27,7 @@ def sgd_update(
     param: Array,
     grad: Array,
     m: Slot = None,
-    learning_rate: float = 0.01,
+    learning_rate: float | Live = 0.01,
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
@@ -62,12 +64,13 @@ def sgd_update(
     Source:
         Robbins and Monro 1951; Polyak 1964; Sutskever et al. 2013 for both forms of momentum.
     """
-    param = _decayed(param, learning_rate * weight_decay)
+    param = _decayed(param, learning_rate, weight_decay)
+    eta = number(param, itself, learning_rate)
     if m is None:
-        return _deliver((param - learning_rate * grad, None), out)
-    m = momentum * m - learning_rate * grad
+        return _deliver((param - eta * grad, None), out)
+    m = momentum * m - eta * grad
     if nesterov:
-        return _deliver((param + (momentum * m - learning_rate * grad), m), out)
+        return _deliver((param + (momentum * m - eta * grad), m), out)
     return _deliver((param + m, m), out)
 
 
@@ -78,8 +81,8 @@ def adam_update(
     m: Array,
     v: Array,
     v_max: Slot = None,
-    step: int = 1,
-    learning_rate: float = 0.001,
+    step: int | Live = 1,
+    learning_rate: float | Live = 0.001,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
@@ -132,8 +135,8 @@ def adam_update(
         Reddi et al. 2018 (AMSGrad).
     """
     xp = array_namespace(param)
-    alpha = adam_step_size(step, learning_rate, beta_1, beta_2)
-    param = _decayed(param, learning_rate * weight_decay)
+    alpha = number(param, adam_step_size, step, learning_rate, beta_1, beta_2)
+    param = _decayed(param, learning_rate, weight_decay)
     m = m + (1 - beta_1) * (grad - m)
     v = v + (1 - beta_2) * (grad * grad - v)
     if v_max is not None:
@@ -154,7 +157,7 @@ def rmsprop_update(
     v: Array,
     m: Slot = None,
     average: Slot = None,
-    learning_rate: float = 0.001,
+    learning_rate: float | Live = 0.001,
     rho: float = 0.9,
     momentum: float = 0.0,
     epsilon: float = 1e-7,
@@ -203,13 +206,13 @@ def rmsprop_update(
         Tieleman and Hinton 2012 (lecture 6.5); Graves 2013, eqs. 38 to 41, for the centered form.
     """
     xp = array_namespace(param)
-    param = _decayed(param, learning_rate * weight_decay)
+    param = _decayed(param, learning_rate, weight_decay)
     v = rho * v + (1 - rho) * (grad * grad)
     spread = v
     if average is not None:
         average = rho * average + (1 - rho) * grad
         spread = xp.clip(v - average * average, 0.0)
-    d = learning_rate * grad / xp.sqrt(spread + epsilon)
+    d = number(param, itself, learning_rate) * grad / xp.sqrt(spread + epsilon)
     if m is None:
         return _deliver((param - d, v, None, average), out)
     m = momentum * m + d
@@ -221,7 +224,7 @@ def adagrad_update(
     param: Array,
     grad: Array,
     accumulator: Array,
-    learning_rate: float = 0.001,
+    learning_rate: float | Live = 0.001,
     epsilon: float = 1e-7,
     weight_decay: float = 0.0,
     out: tuple[Slot, ...] | None = None,
@@ -257,14 +260,15 @@ def adagrad_update(
         Duchi, Hazan and Singer 2011.
     """
     xp = array_namespace(param)
-    param = _decayed(param, learning_rate * weight_decay)
+    param = _decayed(param, learning_rate, weight_decay)
     accumulator = accumulator + grad * grad
-    return _deliver((param - learning_rate * grad / xp.sqrt(accumulator + epsilon), accumulator), out)
+    eta = number(param, itself, learning_rate)
+    return _deliver((param - eta * grad / xp.sqrt(accumulator + epsilon), accumulator), out)
 
 
-def _decayed(param: Array, rate: float) -> Array:
-    """Return ``param`` shrunk by the part ``rate`` of itself."""
-    return param - rate * param if rate else param
+def _decayed(param: Array, learning_rate: float | Live, weight_decay: float) -> Array:
+    """Return ``param`` shrunk by a part of itself."""
+    return param - number(param, operator.mul, learning_rate, weight_decay) * param if weight_decay else param
 
 
 def _deliver(new: tuple[Slot, ...], out: tuple[Slot, ...] | None) -> tuple[Slot, ...]:

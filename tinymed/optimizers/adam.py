@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinymed.backend import Array
+from tinymed.live import live
 from tinymed.ops.updates import adam_update
 from tinymed.optimizers.base import Optimizer, Slots
 from tinymed.optimizers.schedules import LearningRateSchedule
@@ -51,7 +52,7 @@ class Adam(Optimizer):
             param,
             grad,
             *slots,
-            step=self.iterations + 1,
+            step=live(self.step_number, shared=True),
             learning_rate=learning_rate,
             beta_1=self.beta_1,
             beta_2=self.beta_2,

@@ -11,6 +11,7 @@ import numpy as np
 from tinymed import backend
 from tinymed.backend import Array, array_namespace, device_of
 from tinymed.configurable import Configurable, check_arguments
+from tinymed.live import live
 from tinymed.ops import clipping
 from tinymed.optimizers import schedules
 from tinymed.optimizers.schedules import LearningRateSchedule
@@ -125,10 +126,14 @@ class Optimizer(Configurable):
             return
         slots = [self._slots_of(name, params[name], grads[name]) for name in names]
         clipped = self._clip([grads[name] for name in names])
-        learning_rate = self.current_learning_rate()
+        learning_rate = live(self.current_learning_rate, shared=True)
         for name, grad, memory in zip(names, clipped, slots, strict=True):
             self.step(params[name], grad, memory, learning_rate)
         self.iterations += 1
+
+    def step_number(self) -> int:
+        """Return the number of the next step, from 1."""
+        return self.iterations + 1
 
     def _clip(self, grads: list[Array]) -> list[Array]:
         if self.clipnorm:

@@ -4,10 +4,10 @@ It needs neither a GPU nor CuPy: without CuPy there is nothing to register the b
 the tests run through.
 """
 
-from tinymed.kernels.gpu import convolution, fused, launching, pooling, sums
+from tinymed.kernels.gpu import convolution, fused, launching, pooling, products, random, recurrent, sums
 from tinymed.kernels.gpu.launching import BODIES
 
-__all__ = ["BODIES", "convolution", "fused", "launching", "pooling", "sums"]
+__all__ = ["BODIES", "convolution", "fused", "launching", "pooling", "products", "random", "recurrent", "sums"]
 
 
 def _register() -> None:

@@ -29,6 +29,7 @@ _NAMES = {
     "set_backend": "backend",
     "get_backend": "backend",
     "use_backend": "backend",
+    "set_precision": "precision",
     "set_seed": "backend",
     "textbook": "ops",
     "debug": "debugging",

@@ -1,11 +1,43 @@
-"""What all tests share: where the real data lie, one seed, and a host backend at the start of each test."""
+"""What all tests share: where the real data lie, one seed, a host backend at the start of each test, and the GPU.
+
+Tests with a device as a parameter (see tests/devices.py) also run on CuPy, with ``python -m pytest -m gpu``: an
+ordinary run leaves these out, and without a card they are skipped for a reason that is said once, at the end.
+"""
 
 import os
 import pathlib
 
 import pytest
 
-from tinymed import backend
+from tinymed import backend, cuda
+
+LEFT_OUT, REASON = pytest.StashKey[int](), pytest.StashKey[str]()
+
+
+@pytest.hookimpl(trylast=True)  # when -m has been obeyed
+def pytest_collection_modifyitems(config, items):
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu:
+        return
+    if "gpu" not in (config.option.markexpr or ""):
+        config.stash[LEFT_OUT] = len(on_gpu)
+        items[:] = [item for item in items if item not in set(on_gpu)]
+        config.hook.pytest_deselected(items=on_gpu)
+        return
+    failure = cuda.probe()
+    if failure:
+        trouble = cuda.trouble(cuda.facts(failure))
+        reason = config.stash[REASON] = failure if trouble is None else trouble.line()
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if REASON in config.stash:
+        terminalreporter.write_line(f"No test ran on a GPU: {config.stash[REASON]}")
+    elif LEFT_OUT in config.stash:
+        count = config.stash[LEFT_OUT]
+        terminalreporter.write_line(f"{count} tests on a GPU left out; with a card: python -m pytest -m gpu")
 
 
 @pytest.fixture(autouse=True)

@@ -190,7 +190,6 @@ def test_devices_need_not_be_hashable(monkeypatch):
             return "cpu"
 
     monkeypatch.setattr("tinymed.metrics.base.device_of", lambda x: Device())
-    monkeypatch.setattr("tinymed.metrics.confusion.device_of", lambda x: Device())
     monkeypatch.setattr("tinymed.metrics.base._has_float64", {})
     assert metrics.AUC()([0, 1], [0.1, 0.9]) == 1
 

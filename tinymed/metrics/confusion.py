@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinymed.backend import Array, array_namespace, device_of
+from tinymed.backend import Array, array_namespace, constant
 from tinymed.metrics.base import (
     EPSILON,
     Metric,
@@ -99,7 +99,6 @@ class ConfusionMetric(Metric):
         self.class_id = class_id
         self._margin = margin
         self._even = evenly_spaced(thresholds)
-        self._limits: dict[tuple[str, str, str], Array] = {}
 
     def empty_shape(self) -> tuple[int, ...]:
         """Return () for one threshold, (T,) for several."""
@@ -146,11 +145,8 @@ class ConfusionMetric(Metric):
             p = xp.ceil(xp.clip(p, 0.0, 1.0) * steps)
             if self._margin:
                 p = xp.clip(p, 1.0, None)  # all are above the first
-        place = xp.__name__, str(device_of(p)), str(p.dtype)
-        if place not in self._limits:
-            limits = list(range(len(self._thresholds))) if self._even else self._limits_with_margin()
-            self._limits[place] = xp.asarray([float(t) for t in limits], dtype=p.dtype, device=device_of(p))
-        return weight_above(p, self._limits[place], weights)
+        limits = range(len(self._thresholds)) if self._even else self._limits_with_margin()
+        return weight_above(p, constant(limits, p), weights)
 
     def _limits_with_margin(self) -> list[float]:
         if not self._margin:

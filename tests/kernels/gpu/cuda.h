@@ -35,6 +35,12 @@ template <class T> static inline T max(T a, T b) { return a < b ? b : a; }
 static inline float rsqrt(float x) { return 1.0f / std::sqrt(x); }
 static inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 
+static inline double __longlong_as_double(long long bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 namespace host {
 
 static unsigned char* shared_bytes;

@@ -4,10 +4,39 @@ It needs neither a GPU nor CuPy: without CuPy there is nothing to register the b
 the tests run through.
 """
 
-from tinymed.kernels.gpu import convolution, fused, launching, pooling, products, random, recurrent, sums
+from tinymed.kernels.gpu import (
+    activations,
+    convolution,
+    dense,
+    fused,
+    launching,
+    losses,
+    normalization,
+    pooling,
+    products,
+    random,
+    recurrent,
+    sums,
+    updates,
+)
 from tinymed.kernels.gpu.launching import BODIES
 
-__all__ = ["BODIES", "convolution", "fused", "launching", "pooling", "products", "random", "recurrent", "sums"]
+__all__ = [
+    "BODIES",
+    "activations",
+    "convolution",
+    "dense",
+    "fused",
+    "launching",
+    "losses",
+    "normalization",
+    "pooling",
+    "products",
+    "random",
+    "recurrent",
+    "sums",
+    "updates",
+]
 
 
 def _register() -> None:

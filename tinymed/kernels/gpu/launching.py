@@ -38,8 +38,11 @@ THREADS = 256
 ARRAYS = 32
 """How many arrays a list of arrays, an argument of type ``Arrays``, has room for."""
 
-LIMITS = {"threads": 1024, "grid": (2**31 - 1, 65535, 65535), "block": (1024, 1024, 64), "shared": 227 * 1024}
-"""What one launch may ask for; shared memory as on compute capability 9.0 (8.0 has 163 KiB)."""
+MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
+"""How many blocks a grid, and how many threads a block, may have along each axis."""
+
+MOST_SHARED = 227 * 1024
+"""Bytes of shared memory that a block may have on compute capability 9.0 (8.0 has 163 KiB)."""
 
 _PORTABLE_SHARED = 48 * 1024  # more must be asked for, kernel by kernel
 
@@ -59,7 +62,6 @@ _TYPES = {
 _WIDE_FROM = 2**30  # values of an array, from which on INDEX has 64 bits
 
 _KERNEL = re.compile(r"^KERNEL\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)", re.MULTILINE)
-_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)  # put in its place: NVRTC sees no folder
 _PARAMETER = re.compile(r"^(const )?([\w ]+?)\s*(\*?)\s*(?:__restrict__ )?(\w+)$")
 
 
@@ -111,13 +113,12 @@ def load(name: str) -> Source:
 
 def read(path: Path) -> Source:
     """Read a file of kernels, without making them known to :func:`launch`."""
-    prelude = (SOURCES / "prelude.cuh").read_text(encoding="utf-8")
-    own = _INCLUDE.sub(lambda found: (SOURCES / found[1]).read_text(encoding="utf-8"), path.read_text(encoding="utf-8"))
+    text = _with_includes(path.read_text(encoding="utf-8"), path.name)
     kernels = {
         kernel: tuple(_parameter(path.name, kernel, part) for part in signature.split(",") if part.strip())
-        for kernel, signature in _KERNEL.findall(_without_comments(own))
+        for kernel, signature in _KERNEL.findall(_without_comments(text))
     }
-    return Source(path.stem, f"{_numbered('prelude.cuh')}\n{_with_includes(own, path.name)}", kernels)
+    return Source(path.stem, f"{_numbered('prelude.cuh')}\n{text}", kernels)
 
 
 def _numbered(header: str) -> str:
@@ -297,8 +298,8 @@ def _size(size: int | Sequence[int]) -> Size:
 
 
 def _check_limits(kernel: str, grid: Size, block: Size, shared_bytes: int) -> None:
-    too_large = any(n > most for n, most in zip(grid + block, (*LIMITS["grid"], *LIMITS["block"]), strict=True))
-    if too_large or min(block) < 1 or math.prod(block) > LIMITS["threads"] or shared_bytes > LIMITS["shared"]:
+    too_large = any(n > most for n, most in zip(grid + block, MOST_BLOCKS + MOST_THREADS, strict=True))
+    if too_large or min(block) < 1 or math.prod(block) > 1024 or shared_bytes > MOST_SHARED:
         raise ValueError(f"no GPU can launch {kernel} with grid={grid}, block={block}, {shared_bytes} shared bytes")
 
 

@@ -25,17 +25,22 @@ def lanes(columns: int) -> tuple[int, int]:
     return wide, THREADS // wide
 
 
+def parts_of(rows: int, columns: int) -> tuple[tuple[int, int], int, int, int]:
+    """Return how a sum over the rows is shared out: block, blocks along the columns, parts, and rows of each part."""
+    block = lanes(columns)
+    across = blocks(columns, block[0])
+    parts = max(min(BUSY // across, blocks(rows, max(_ROWS, block[1])), 65535), 1)
+    step = max(blocks(rows, parts), 1)
+    return block, across, blocks(rows, step), step
+
+
 def column_sums(x: Array) -> Array:
     """Return the sum of the rows of a matrix (M, C), a vector (C,)."""
     rows, columns = x.shape
     out = empty((columns,), x)
-    block = lanes(columns)
-    across = blocks(columns, block[0])
-    parts = min(max(BUSY // across, 1), blocks(rows, max(_ROWS, block[1])))
+    block, across, parts, step = parts_of(rows, columns)
     if not parts:
         return array_namespace(x).zeros_like(out)
-    step = blocks(rows, parts)
-    parts = blocks(rows, step)
     found = out if parts == 1 else empty((parts, columns), x)
     launch("column_sums", (across, parts), block, (contiguous(x), found, rows, columns, step))
     if parts > 1:

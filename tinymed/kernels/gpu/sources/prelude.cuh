@@ -45,6 +45,10 @@ __device__ __forceinline__ INDEX thread_count() {
     return (INDEX)gridDim.x * (INDEX)blockDim.x;
 }
 
+// For which NVRTC has no names without headers.
+#define INFINITE ((REAL)__longlong_as_double(0x7ff0000000000000LL))
+#define NOT_A_NUMBER ((REAL)__longlong_as_double(0x7ff8000000000000LL))
+
 // The larger and the smaller of two numbers; NaN if one is NaN, unlike fmax and fmin.
 __device__ __forceinline__ REAL larger(REAL a, REAL b) {
     return a > b || a != a ? a : b;

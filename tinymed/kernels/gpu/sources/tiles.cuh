@@ -49,7 +49,7 @@ __device__ __forceinline__ void multiply(Tile<TX, R, S>& tile, const Left& left,
             }
         }
         if (k0 >= 0) {
-#pragma unroll
+#pragma unroll 4
             for (int k = 0; k < DEPTH; k++) {
                 REAL a[R], b[S];
 #pragma unroll

@@ -23,6 +23,7 @@ class OpFunction(Protocol):
     textbook: Callable[..., Any]
     register: Callable[[type], Callable[[Callable[..., Any]], Callable[..., Any]]]
     bodies: dict[type, Callable[..., Any]]
+    body_for: Callable[[Any], Callable[..., Any]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the body for the type of the first argument."""
@@ -95,10 +96,13 @@ def textbook() -> Iterator[None]:
 def _dispatching(function: Callable[..., Any], widens: bool = True) -> OpFunction:
     by_type = functools.singledispatch(function)
 
+    def body_for(first: Any) -> Callable[..., Any]:
+        return function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         first: Any = _first_array(args[0] if args else next(iter(kwargs.values()), None))
-        body = function if _textbook_only.get() else by_type.dispatch(_with_kernels(first.__class__))
+        body = body_for(first)
         for x in (first, *args) if widens else ():
             if hasattr(x, "dtype") and _is_half(x):
                 return _in_single_precision(body, args, kwargs)
@@ -108,6 +112,7 @@ def _dispatching(function: Callable[..., Any], widens: bool = True) -> OpFunctio
     result.textbook = function
     result.register = by_type.register
     result.bodies = by_type.registry
+    result.body_for = body_for
     return cast(OpFunction, result)
 
 
@@ -163,11 +168,28 @@ def backward_of(forward: OpFunction) -> Callable[[Callable[..., Any]], OpFunctio
 
 
 def update(function: Callable[..., Any]) -> OpFunction:
-    """Register ``function`` as one step of an optimizer: ``(param, grad, slots...) -> (param, slots...)``."""
+    """Register ``function`` as one step of an optimizer: ``(param, grad, slots...) -> (param, slots...)``.
+
+    What is called takes lists of weights too, with lists of gradients, of each slot, and in ``out``: a body that says
+    ``takes_lists`` takes the step for all of them at once, any other body for one after the other.
+    """
     name = function.__name__
     if name in UPDATES:
         raise ValueError(f"an update named {name!r} is registered already")
-    UPDATES[name] = _dispatching(function)
+    one = _dispatching(function)
+
+    @functools.wraps(one)
+    def call(*args: Any, out: Any = None, **options: Any) -> Any:
+        if not args or not isinstance(args[0], list) or getattr(one.body_for(args[0][0]), "takes_lists", False):
+            return one(*args, **options) if out is None else one(*args, out=out, **options)
+        results = []
+        for i in range(len(args[0])):
+            own = (a[i] if isinstance(a, list) else a for a in args)
+            target = None if out is None else tuple(None if a is None else a[i] for a in out)
+            results.append(one(*own, out=target, **options))
+        return tuple(None if slot[0] is None else list(slot) for slot in zip(*results, strict=True))
+
+    UPDATES[name] = cast(OpFunction, call)
     return UPDATES[name]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinymed.backend import Array
 from tinymed.ops.updates import adagrad_update
-from tinymed.optimizers.base import Optimizer, Slots
+from tinymed.optimizers.base import Optimizer, Slots, takes_lists
 from tinymed.optimizers.schedules import LearningRateSchedule
 
 
@@ -39,8 +39,9 @@ class Adagrad(Optimizer):
         """Return ``initial_accumulator_value``."""
         return float(self.initial_accumulator_value)
 
+    @takes_lists
     def step(self, param: Array, grad: Array, slots: Slots, learning_rate: float) -> None:
-        """Change ``param`` and ``slots`` in place."""
+        """Change ``param`` and ``slots`` in place: arrays, or lists of them for several weights."""
         adagrad_update(
             param,
             grad,

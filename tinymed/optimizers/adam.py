@@ -7,7 +7,7 @@ from typing import Any
 from tinymed.backend import Array
 from tinymed.live import live
 from tinymed.ops.updates import adam_update
-from tinymed.optimizers.base import Optimizer, Slots
+from tinymed.optimizers.base import Optimizer, Slots, takes_lists
 from tinymed.optimizers.schedules import LearningRateSchedule
 
 
@@ -46,8 +46,9 @@ class Adam(Optimizer):
         """Return 0, or None for ``velocity_hat`` without AMSGrad."""
         return None if name == "velocity_hat" and not self.amsgrad else 0.0
 
+    @takes_lists
     def step(self, param: Array, grad: Array, slots: Slots, learning_rate: float) -> None:
-        """Change ``param`` and ``slots`` in place."""
+        """Change ``param`` and ``slots`` in place: arrays, or lists of them for several weights."""
         adam_update(
             param,
             grad,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,15 @@ from tinymed.optimizers.schedules import LearningRateSchedule
 
 Slots = tuple[Array | None, ...]
 """What an optimizer remembers of one weight, in the order of ``slot_names``; None for what it does not need."""
+
+
+def takes_lists(step: Callable[..., None]) -> Callable[..., None]:
+    """Mark a ``step`` that also takes lists: of weights, of gradients, and in place of each slot.
+
+    It then gets all weights at once, which a GPU changes in one launch. The functions of ``ops.updates`` take lists.
+    """
+    step.takes_lists = True  # type: ignore[attr-defined]
+    return step
 
 
 class Optimizer(Configurable):
@@ -127,8 +136,12 @@ class Optimizer(Configurable):
         slots = [self._slots_of(name, params[name], grads[name]) for name in names]
         clipped = self._clip([grads[name] for name in names])
         learning_rate = live(self.current_learning_rate, shared=True)
-        for name, grad, memory in zip(names, clipped, slots, strict=True):
-            self.step(params[name], grad, memory, learning_rate)
+        if len(names) > 1 and getattr(type(self).step, "takes_lists", False):
+            memories = tuple(None if slot[0] is None else list(slot) for slot in zip(*slots, strict=True))
+            self.step([params[name] for name in names], list(clipped), memories, learning_rate)
+        else:
+            for name, grad, memory in zip(names, clipped, slots, strict=True):
+                self.step(params[name], grad, memory, learning_rate)
         self.iterations += 1
 
     def step_number(self) -> int:

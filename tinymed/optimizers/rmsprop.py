@@ -6,7 +6,7 @@ from typing import Any
 
 from tinymed.backend import Array
 from tinymed.ops.updates import rmsprop_update
-from tinymed.optimizers.base import Optimizer, Slots
+from tinymed.optimizers.base import Optimizer, Slots, takes_lists
 from tinymed.optimizers.schedules import LearningRateSchedule
 
 
@@ -46,8 +46,9 @@ class RMSprop(Optimizer):
         used = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return 0.0 if used[name] else None
 
+    @takes_lists
     def step(self, param: Array, grad: Array, slots: Slots, learning_rate: float) -> None:
-        """Change ``param`` and ``slots`` in place."""
+        """Change ``param`` and ``slots`` in place: arrays, or lists of them for several weights."""
         rmsprop_update(
             param,
             grad,

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinymed.backend import Array
 from tinymed.ops.updates import sgd_update
-from tinymed.optimizers.base import Optimizer, Slots
+from tinymed.optimizers.base import Optimizer, Slots, takes_lists
 from tinymed.optimizers.schedules import LearningRateSchedule
 
 
@@ -37,8 +37,9 @@ class SGD(Optimizer):
         """Return 0, or None without momentum."""
         return 0.0 if self.momentum else None
 
+    @takes_lists
     def step(self, param: Array, grad: Array, slots: Slots, learning_rate: float) -> None:
-        """Change ``param`` and ``slots`` in place."""
+        """Change ``param`` and ``slots`` in place: arrays, or lists of them for several weights."""
         sgd_update(
             param,
             grad,

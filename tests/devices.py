@@ -19,6 +19,9 @@ STANDIN = array_api_strict.Device("device1")
 DEVICES = [pytest.param("array_api_strict", id="standin"), pytest.param("cupy", marks=pytest.mark.gpu, id="gpu")]
 """For ``@pytest.mark.parametrize("device", DEVICES)``: the stand-in always, CuPy with ``-m gpu``."""
 
+HOST_AND_GPU = ["numpy", DEVICES[-1]]
+"""The same for tests that take long on the stand-in and need it less: NumPy always, CuPy with ``-m gpu``."""
+
 
 def on(device):
     """Return a context in which weights and batches live on a device of :data:`DEVICES`, or on ``"numpy"``."""

@@ -8,9 +8,8 @@ import array_api_strict
 import numpy as np
 import pytest
 
+from tests.devices import DEVICES, is_on, on
 from tinymed import backend
-
-DEVICE = array_api_strict.Device("device1")
 
 
 def test_numpy_is_the_default_and_a_no_copy():
@@ -20,13 +19,14 @@ def test_numpy_is_the_default_and_a_no_copy():
     assert backend.to_host(x) is x
 
 
-def test_arrays_go_to_the_device_and_come_back():
+@pytest.mark.parametrize("device", DEVICES)
+def test_arrays_go_to_the_device_and_come_back(device):
     x = np.arange(6, dtype="float32").reshape(2, 3)
-    with backend.use_backend("array_api_strict", DEVICE):
-        assert backend.get_backend() == "array_api_strict"
+    with on(device):
+        assert backend.get_backend() == device
         there = backend.asarray(x[:, ::-1], dtype="float64")
-        assert backend.device_of(there) == DEVICE
-        assert there.dtype == array_api_strict.float64
+        assert is_on(device, there)
+        assert there.dtype == backend.array_namespace(there).float64
         assert not backend.is_host(there)
         np.testing.assert_array_equal(backend.to_host(there), x[:, ::-1])
     assert backend.get_backend() == "numpy"

@@ -1,10 +1,11 @@
-"""The articles' programs run character for character; only their import lines change."""
+"""The articles' programs run character for character; only their import lines change. With ``-m gpu``, on a GPU."""
 
 import re
 
 import numpy as np
 import pytest
 
+from tests.devices import HOST_AND_GPU, on
 from tinymed import datasets
 from tinymed.preprocessing.image import save_img
 from tinymed.utils import to_categorical
@@ -29,6 +30,12 @@ def program(folder, start_of_name, section=""):
     lines = zip(code.splitlines(), changed.splitlines(), strict=True)
     assert all(old == new or old.startswith(("import ", "from ")) for old, new in lines)
     return changed
+
+
+@pytest.fixture(params=HOST_AND_GPU, autouse=True)
+def _device(request):
+    with on(request.param):
+        yield
 
 
 @pytest.fixture(scope="module")

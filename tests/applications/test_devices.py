@@ -48,7 +48,7 @@ SMALL = {
     "ecg": Small(
         (
             ("ecg_data", "COUNTS", {"train": 4, "val": 2, "test": 2}),
-            ("ecg", "NETWORKS", {**ecg.NETWORKS, "lstm": dataclasses.replace(ecg.NETWORKS["lstm"], drawn=8, rate=6.25)}),
+            ("ecg", "NETWORKS", {"lstm": dataclasses.replace(ecg.NETWORKS["lstm"], drawn=8, rate=6.25)}),
         ),
         {"network": "lstm", "batch_size": 4},
         split="all",
@@ -99,7 +99,7 @@ def files(tmp_path_factory):
 
 @dataclasses.dataclass
 class Outcome:
-    """What came out of a run: numbers by epoch, of the test in training and after it, of each input; and what crossed."""
+    """What came out of a run: numbers by epoch, of the test in training and after it, of each input; what crossed."""
 
     history: dict
     trained: dict
@@ -180,7 +180,7 @@ EDGES = {
     "gan.py": {"_fit", "_means", "draw"},
     "principal.py": {"decoder_rows"},
 }
-"""Who may copy: weights, batches and codes on their way to the device; weights, scores and outputs on their way back."""
+"""Who may copy: weights, batches and codes on the way to the device; weights, scores and outputs on the way back."""
 
 PASSED_ON = {"asarray", "to_host", "<listcomp>", "<dictcomp>", "<genexpr>"}
 

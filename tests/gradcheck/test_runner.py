@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.devices import HOST_AND_GPU, on
 from tests.gradcheck.operations import operation
 from tinymed import backend, gradcheck
 from tinymed.gradcheck import LayerCase, LossCase, OpCase
@@ -10,9 +11,11 @@ from tinymed.losses import MeanSquaredError
 from tinymed.models import Sequential
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @pytest.mark.parametrize("name", all_names())
-def test_everything_is_right(name):
-    report = check_all([name])
+def test_everything_is_right(name, device):
+    with on(device):
+        report = check_all([name])
     assert report.ok, str(report)
 
 

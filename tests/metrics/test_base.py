@@ -4,8 +4,10 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
+from tests.devices import DEVICES, is_on, on
 from tinymed import backend, metrics
 from tinymed.backend import array_namespace
+from tinymed.gradcheck.subject import dtype_name
 from tinymed.layers.base import reset_names
 
 DEVICE = strict.Device("device1")
@@ -46,20 +48,20 @@ def every_metric():
 
 @pytest.mark.parametrize(("cls", "arguments", "y_true", "y_pred"), list(every_metric()))
 class TestEveryMetric:
-    def test_runs_on_a_device_and_agrees_with_the_host(self, cls, arguments, y_true, y_pred):
-        host, device = cls(**arguments), cls(**arguments)
+    @pytest.mark.parametrize("device", DEVICES)
+    def test_runs_on_a_device_and_agrees_with_the_host(self, cls, arguments, y_true, y_pred, device):
+        host, there = cls(**arguments), cls(**arguments)
         for weight in (None, np.linspace(0, 1, len(y_true), dtype="float32")):
             if weight is not None and y_true.ndim > 2:
                 weight = np.broadcast_to(weight[:, None, None], (2, 4, 4)).copy()
             host.update_state(y_true, y_pred, weight)
-            put = [None if a is None else strict.asarray(a, device=DEVICE) for a in (y_true, y_pred, weight)]
-            device.update_state(*put)
-        assert all(array.device == DEVICE for array in device.state.values())
-        result = device.result()
-        assert result.device == DEVICE
-        assert result.dtype == strict.float32
-        assert host.result().dtype == np.float32
-        np.testing.assert_allclose(backend.to_host(result.to_device(strict.Device("CPU_DEVICE"))), host.result())
+            with on(device):
+                there.update_state(*(None if a is None else backend.asarray(a) for a in (y_true, y_pred, weight)))
+        assert all(is_on(device, array) for array in there.state.values())
+        result = there.result()
+        assert is_on(device, result)
+        assert dtype_name(result) == dtype_name(host.result()) == "float32"
+        np.testing.assert_allclose(backend.to_host(result), host.result(), rtol=1e-6)
 
     def test_batches_add_up(self, cls, arguments, y_true, y_pred):
         whole, parts = cls(**arguments), cls(**arguments)

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from tests.devices import HOST_AND_GPU, on
 from tests.properties import strategies
-from tinymed.gradcheck.subject import flat, largest
+from tinymed import backend
+from tinymed.gradcheck.subject import flat, largest, upstream
 from tinymed.kernels.cpu import threads
 from tinymed.ops import REGISTRY, UPDATES, textbook
 
@@ -30,28 +32,31 @@ often = settings(
 )
 
 
-def outcome(call):
-    """Run forward and backward: the results by name, or the error."""
+def outcome(call, device="numpy"):
+    """Run forward and backward on a device: the results by name, on the host, or the error."""
     operation = REGISTRY[call.op]
     kept = [None if a is None else a.copy() for a in call.arrays]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), on(device):
+        given = [_put(a) for a in call.arrays]
         try:
-            y, cache = operation.forward(*call.arrays, **call.options)
+            y, cache = operation.forward(*given, **call.options)
         except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
             return error
-        found = operation.backward(_upstream(y, np.random.default_rng(call.seed)), cache)
-    for a, before in zip(call.arrays, kept, strict=True):
+        found = operation.backward(upstream(y, np.random.default_rng(call.seed)), cache)
+    for a, before in zip(given, kept, strict=True):
         if a is not None:
-            np.testing.assert_array_equal(a, before, "an argument was changed")
+            np.testing.assert_array_equal(backend.to_host(a), before, "an argument was changed")
     gradients = found if isinstance(found, tuple) else (found,)
     outputs = {f"y {i}": part for i, part in enumerate(y)} if isinstance(y, list) else {"y": y}
-    return outputs | {f"gradient {i}": g for i, g in enumerate(gradients)}
+    results = outputs | {f"gradient {i}": g for i, g in enumerate(gradients)}
+    return {name: None if part is None else backend.to_host(part) for name, part in results.items()}
 
 
-def _upstream(y, rng):
-    if isinstance(y, list):
-        return [_upstream(part, rng) for part in y]
-    return rng.standard_normal(y.shape).astype(y.dtype)
+def _put(a):
+    """Put an array on the current device, with its axes in another order in memory if they were."""
+    if a is None or backend.get_backend() == "numpy":
+        return a
+    return backend.asarray(a) if a.flags.c_contiguous else backend.asarray(np.ascontiguousarray(a.T)).T
 
 
 def keeps_its_digits(call, wanted):
@@ -101,56 +106,61 @@ def assert_same(found, wanted):
         np.testing.assert_allclose(a[usual], b[usual], rtol=0, atol=tolerance + 1e-42, err_msg=name)
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.calls)
-def test_textbook_and_fast_bodies_agree(call):
+def test_textbook_and_fast_bodies_agree(device, call):
     with textbook():
         wanted = outcome(call)
         assume(call.op not in SUMS_MAY_CANCEL or keeps_its_digits(call, wanted))
     event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
-    assert_same(outcome(call), wanted)
+    assert_same(outcome(call, device), wanted)
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.sequence_calls)
-def test_bodies_for_sequences_agree(call):
+def test_bodies_for_sequences_agree(device, call):
     with textbook():
         wanted = outcome(call)
         assume(keeps_its_digits(call, wanted))
     event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
-    assert_same(outcome(call), wanted)
+    assert_same(outcome(call, device), wanted)
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.convolution_calls(weights=strategies.odd_values))
-def test_what_is_not_finite_is_never_hidden(call):
+def test_what_is_not_finite_is_never_hidden(device, call):
     """A weight that is NaN may spoil more results in the fast body, never fewer."""
     with textbook():
         wanted = outcome(call)
-    found = outcome(call)
+    found = outcome(call, device)
     if not isinstance(wanted, Exception):
         for name, right in wanted.items():
             if right is not None:
                 assert not np.any(np.isfinite(found[name]) & ~np.isfinite(right)), name
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.calls)
-def test_the_layout_in_memory_does_not_matter(call):
+def test_the_layout_in_memory_does_not_matter(device, call):
     plain = strategies.Call(call.op, [None if a is None else np.array(a, order="C") for a in call.arrays], call.options)
     plain.seed = call.seed
     for context in (textbook, None):
         if context is None:
-            assert_same(outcome(call), outcome(plain))
+            assert_same(outcome(call, device), outcome(plain, device))
         else:
             with context():
-                assert_same(outcome(call), outcome(plain))
+                assert_same(outcome(call, device), outcome(plain, device))
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.calls)
-def test_running_again_gives_the_same_bits(call):
-    first, second = outcome(call), outcome(call)
+def test_running_again_gives_the_same_bits(device, call):
+    first, second = outcome(call, device), outcome(call, device)
     if isinstance(first, Exception):
         assert str(first) == str(second)
         return
@@ -175,16 +185,17 @@ def test_any_number_of_threads_gives_the_same_bits(call, count):
             np.testing.assert_array_equal(together[name], value)
 
 
+@pytest.mark.parametrize("device", HOST_AND_GPU)
 @often
 @given(strategies.update_calls())
-def test_optimizer_updates_agree_and_work_in_place(call):
+def test_optimizer_updates_agree_and_work_in_place(device, call):
     function = UPDATES[call.op]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), on(device):
         wanted = function.textbook(*call.arrays, **call.options)
-        found = function(*call.arrays, **call.options)
-        own = [None if a is None else np.array(a) for a in call.arrays]
+        found = function(*map(_put, call.arrays), **call.options)
+        own = [None if a is None else _put(np.array(a)) for a in call.arrays]
         function(*own, **call.options, out=(own[0], *own[2:]))
-    for results in (found, (own[0], *own[2:])):
+    for results in ([None if a is None else backend.to_host(a) for a in part] for part in (found, (own[0], *own[2:]))):
         for a, b in zip(results, wanted, strict=True):
             assert (a is None) == (b is None)
             if b is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from tinymed import backend
 from tinymed.gradcheck.case import LayerCase, LossCase, OpCase
 from tinymed.gradcheck.subject import Point, Subject
+from tinymed.ops import registry
 from tinymed.ops.registry import REGISTRY, Operation
 
 # --- operations ------------------------------------------------------------------------------------------------
@@ -57,10 +58,8 @@ def subject_of_op(case: OpCase, operation: Operation | None = None) -> Subject:
 
 def has_kernel(operation: Operation) -> bool:
     """Tell whether a faster body than the textbook's serves the current backend's arrays."""
-    array_type = type(backend.asarray(np.zeros(1)))
-    with contextlib.suppress(ModuleNotFoundError):
-        if array_type is np.ndarray:
-            import tinymed.kernels.cpu  # noqa: F401  (registers the bodies)
+    example: Any = backend.asarray(np.zeros(1))
+    array_type = registry._with_kernels(example.__class__)
     bodies = [getattr(f, "bodies", {}) for f in (operation.forward, getattr(operation, "backward", None))]
     return any(array_type in known for known in bodies)
 

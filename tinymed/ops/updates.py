@@ -267,8 +267,10 @@ def adagrad_update(
 
 
 def _decayed(param: Array, learning_rate: float | Live, weight_decay: float) -> Array:
-    """Return ``param`` shrunk by a part of itself."""
-    return param - number(param, operator.mul, learning_rate, weight_decay) * param if weight_decay else param
+    """Return ``param`` shrunk by a part of itself; where that part is known to be 0, even infinity stays as it is."""
+    if not weight_decay or (not isinstance(learning_rate, Live) and learning_rate == 0):
+        return param
+    return param - number(param, operator.mul, learning_rate, weight_decay) * param
 
 
 def _deliver(new: tuple[Slot, ...], out: tuple[Slot, ...] | None) -> tuple[Slot, ...]:

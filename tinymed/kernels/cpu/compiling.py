@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import types
 from numba.core import event
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -24,9 +25,17 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     compiled code is still up to date. Where they do not fit into one, see :func:`contains`.
     """
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
+        return _for_any_number(numba.njit(cache=True, **_OPTIONS)(function))
     except (RuntimeError, OSError):  # no folder to keep the compiled code in
-        return numba.njit(**_OPTIONS)(function)
+        return _for_any_number(numba.njit(**_OPTIONS)(function))
+
+
+def _for_any_number(kernel: Any) -> Any:
+    """Keep Numba from compiling a function once more for each number that a kernel calls it with as a literal."""
+    of_types = getattr(kernel, "get_call_template", None)  # what kernels ask; a plain function if Numba is switched off
+    if of_types is not None:
+        kernel.get_call_template = lambda args, kws: of_types(tuple(map(types.unliteral, args)), kws)
+    return kernel
 
 
 def contains(function: Any, *files: str) -> None:

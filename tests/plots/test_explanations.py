@@ -12,7 +12,14 @@ def test_a_panel_for_each_map(tmp_path):
     mask = np.zeros((10, 12), dtype=bool)
     mask[2:5, 3:6] = True
     figure = explanation(image, maps, tmp_path / "e.png", "why?", mask)
-    assert [ax.get_title() for ax in figure.axes] == ["image", "one", "two"]
+    assert [ax.get_title() for ax in figure.axes] == ["image", "one", "two", ""]
+    words = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert words == ["speaks against the class", "does not matter", "speaks for it (maps without signs: matters)"]
+    unsigned = explanation(image, {"one": maps["one"]}).axes[-1]
+    assert [label.get_text() for label in unsigned.get_xticklabels()] == [
+        "does not matter",
+        "speaks for it (maps without signs: matters)",
+    ]
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), image[..., 1])
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
 

@@ -98,7 +98,7 @@ def explain(
         path = None
         if out is not None:
             path = pathlib.Path(out) / f"{_file_name(name)}.png"
-            explanation(images[i], own, path, f"{name}: why {label}? ({probability:.0%})")
+            explanation(images[i], own, path, f"{pathlib.PurePath(name).name}: why {label}? ({probability:.1%} sure)")
         found.append(Explanation(name, label, probability, own, path))
     return found
 

@@ -11,6 +11,7 @@ from tinymed import backend, files
 from tinymed.plots.style import bare_figure, finished, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -24,7 +25,8 @@ def explanation(
     """Draw an image, and beside it the same image under each map.
 
     A map without negative values is laid over the image in yellow to red, the stronger the denser. A map with signs
-    is red where the place speaks for the class, and blue where it speaks against it. Each map has a scale of its own.
+    is red where the place speaks for the class, and blue where it speaks against it; a key below says so. Each map has
+    a scale of its own.
 
     Arguments:
         image: (H, W), or (H, W, channels), of which the middle one is shown.
@@ -43,8 +45,9 @@ def explanation(
         raise ValueError(f"explanation needs an image (H, W) or (H, W, channels), got shape {picture.shape}")
     with style():
         columns = len(maps) + 1
-        figure = bare_figure(1.95 * columns, 2.3 + (0.3 if title else 0))
-        axes = list(figure.subplots(1, columns, squeeze=False).flat)
+        figure = bare_figure(1.95 * columns, 2.35 * len(picture) / picture.shape[1] + (0.6 if title else 0.3))
+        grid = figure.add_gridspec(2, columns, height_ratios=(1, 0.05), hspace=0.03)
+        axes = [figure.add_subplot(grid[0, column]) for column in range(columns)]
         for ax in axes:
             ax.imshow(picture, cmap="gray", interpolation="nearest")
             ax.set_axis_off()
@@ -57,9 +60,26 @@ def explanation(
                 raise ValueError(f"the map {name!r} has shape {found.shape} but the image {picture.shape}")
             ax.imshow(_coloured(found), interpolation="nearest")
             ax.set_title(name, loc="center", fontsize=10)
+        if maps:
+            _key(figure.add_subplot(grid[1, 1:]), any((backend.to_host(values) < 0).any() for values in maps.values()))
         if title:
             figure.suptitle(title, fontweight="bold", x=0.01, ha="left", fontsize=11)
         return finished(figure, path)
+
+
+def _key(ax: Axes, signs: bool) -> None:
+    """Draw which colours mean what."""
+    line = np.linspace(-1 if signs else 0, 1, 200)[np.newaxis]
+    ax.imshow(np.full((1, 200), 0.35), cmap="gray", vmin=0, vmax=1, aspect="auto", extent=(line[0, 0], 1, 0, 1))
+    ax.imshow(_coloured(line), aspect="auto", extent=(line[0, 0], 1, 0, 1))
+    words = {-1: "speaks against the class", 0: "does not matter", 1: "speaks for it (maps without signs: matters)"}
+    ax.set_xticks([-1, 0, 1] if signs else [0, 1], [words[k] for k in ((-1, 0, 1) if signs else (0, 1))], fontsize=9)
+    for label, side in zip((ax.get_xticklabels()[0], ax.get_xticklabels()[-1]), ("left", "right"), strict=True):
+        label.set_horizontalalignment(side)
+    ax.set_yticks([])
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
@@ -75,5 +95,5 @@ def _coloured(values: np.ndarray) -> np.ndarray:
     else:
         colours = colormaps["autumn_r"](size)
     colours = np.array(colours)
-    colours[..., 3] = 0.85 * np.sqrt(size) * (size > 0.05)
+    colours[..., 3] = 0.85 * size * (size > 0.1)  # the little that every place matters would hide the image
     return colours

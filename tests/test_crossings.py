@@ -219,6 +219,30 @@ def test_steps(name):
     assert not none_of(seen)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_on_a_card(name, monkeypatch):
+    """CuPy itself refuses to wait for the card within a step; and nothing is brought to it."""
+    import cupy
+    import cupyx
+
+    with on("cupy"):
+        model, x, y = MODELS[name]()
+        model._ready()
+        parts = [[backend.asarray(x)], [backend.asarray(y)], [None]]
+        for _ in range(2):  # kernels are compiled, memory and handles are made
+            model.train_step(*parts)
+            model.test_step(*parts)
+        brought, usual = [], cupy.array
+        monkeypatch.setattr(cupy, "array", lambda obj, *a, **k: (
+            isinstance(obj, cupy.ndarray) or brought.append(type(obj)), usual(obj, *a, **k))[1])  # fmt: skip
+        with cupyx.allow_synchronize(False):
+            for _ in range(2):
+                model.train_step(*parts)
+                model.test_step(*parts)
+        assert not brought
+
+
 @pytest.mark.parametrize("name", ["P0", "everything"])
 def test_fit_evaluate_and_predict_copy_batches_and_scores_alone(name):
     model, x, y = MODELS[name]()

@@ -83,3 +83,18 @@ def test_same_numbers_as_numpy_before_and_during_training(device):
     for here, there in zip(initial, initial_there, strict=True):
         np.testing.assert_array_equal(here, there)
     np.testing.assert_allclose(losses, losses_there, rtol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_hundred_steps_give_the_losses_of_numpy(device):
+    x, y = images(32)
+
+    def losses():
+        backend.set_seed(2)
+        model = network()
+        return [model.train_on_batch(x[i % 4 :: 4], y[i % 4 :: 4], return_dict=True)["loss"] for i in range(100)]
+
+    wanted = losses()
+    with on(device):
+        found = losses()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)

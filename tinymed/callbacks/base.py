@@ -144,6 +144,11 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
+    @property
+    def looks_at_batches(self) -> bool:
+        """Whether some callback is told of each training batch, and may change something then."""
+        return bool(self._listeners["on_train_batch_begin"] or self._listeners["on_train_batch_end"])
+
     def set_model(self, model: Any) -> None:
         """Tell every callback its model."""
         self.model = model

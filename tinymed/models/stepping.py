@@ -17,7 +17,7 @@ from tinymed.models.scores import Scores
 if TYPE_CHECKING:
     from tinymed.layers.symbolic import SymbolicTensor
 
-_IGNORED = ("run_eagerly", "jit_compile", "steps_per_execution", "auto_scale_loss")
+_IGNORED = ("jit_compile", "steps_per_execution", "auto_scale_loss")
 
 
 class Stepper:
@@ -25,6 +25,8 @@ class Stepper:
 
     optimizer: optimizers.Optimizer | None = None
     stop_training: bool = False
+    run_eagerly: bool = False
+    capture_reason: str | None = None
     metadata: dict[str, str]
     _objective: Objective | None = None
     _scores: Scores | None = None
@@ -54,6 +56,7 @@ class Stepper:
         loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        run_eagerly: bool = False,
         **ignored: Any,
     ) -> None:
         """Choose how to train.
@@ -64,15 +67,17 @@ class Stepper:
             loss_weights: Factor of each output's loss.
             metrics: List of names or objects; ``"accuracy"`` fits itself to the targets.
             weighted_metrics: Metrics that take sample weights into account.
-            **ignored: Keras's ``run_eagerly``, ``jit_compile``, ``steps_per_execution``, ``auto_scale_loss``: accepted,
-                without effect here.
+            run_eagerly: Whether ``fit`` is to launch every step anew on a GPU, instead of recording one and replaying it.
+            **ignored: Keras's ``jit_compile``, ``steps_per_execution``, ``auto_scale_loss``: accepted, without effect.
 
         Raises:
             ValueError: For an unknown name; the message gives the nearest valid one.
         """
         unknown = {key: value for key, value in ignored.items() if key not in _IGNORED}
-        check_arguments("compile", unknown, ["optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"])
+        known = ["optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly"]
+        check_arguments("compile", unknown, known)
         self.optimizer = optimizers.get(optimizer)
+        self.run_eagerly = bool(run_eagerly)
         self._compiled = {
             "loss": loss, "loss_weights": loss_weights, "metrics": metrics, "weighted_metrics": weighted_metrics
         }  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinymed import backend
 from tinymed.models import data as batching
+from tinymed.models.capturing import training_step
 from tinymed.models.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -83,18 +84,22 @@ class Trainer(Stepper):
         generator = backend.new_generator() if shuffle else None
         self.stop_training = False
         hooks.on_train_begin()
+        take_step = training_step(self)
         try:
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
                 progress.epoch_begin(epoch)
                 scores.reset()
+                take_step.changed()
                 for step, batch in enumerate(self._batches(train, batch_size, generator)):
                     if step == steps:
                         break
                     hooks.on_train_batch_begin(step)
-                    self.train_step(*batch)
+                    take_step(*batch)
                     hooks.on_train_batch_end(step, scores.logs)
                     progress.step(step + 1, scores.logs)
+                    if hooks.looks_at_batches:
+                        take_step.changed()
                     if self.stop_training:
                         break
                 logs = scores.logs()

@@ -48,9 +48,10 @@ def train(make, x=X, y=Y, record=True, graphs=None, epochs=4, recorded=Recorded,
     graphs = graphs or StandinGraphs()
     with pytest.MonkeyPatch.context() as patch, backend.use_backend("array_api_strict", STANDIN):
         if record:
-            patch.setattr(training, "training_step", lambda model: recorded(model, graphs))
+            patch.setattr(training, "training_step", lambda model, tells: recorded(model, graphs, tells))
         model = make()
-        history = model.fit(x, y, batch_size=8, epochs=epochs, verbose=0, **options).history
+        options = {"verbose": 0, **options}
+        history = model.fit(x, y, batch_size=8, epochs=epochs, **options).history
         weights = [w.tobytes() for w in model.get_weights()]
         slots = {key: backend.to_host(a).tobytes() for key, a in model.optimizer.state.items()}
     return history, weights, slots, model
@@ -311,6 +312,13 @@ def test_layers_that_cannot_be_recorded_are_computed_and_the_reason_is_kept(do, 
     with contextlib.suppress(AttributeError):
         assert found[3].layers[1].seen == plain[3].layers[1].seen
     assert re.search(reason, found[3].capture_reason), found[3].capture_reason
+
+
+def test_the_reason_is_told_with_verbose_2(capsys):
+    train(with_layer(cools), verbose=2)
+    assert "steps are launched anew each time, not recorded: a step changes model" in capsys.readouterr().out
+    train(with_layer(cools), verbose=1)
+    assert "recorded" not in capsys.readouterr().out
 
 
 def test_a_layer_that_counts_for_itself_alone_counts_on():

@@ -27,6 +27,7 @@ from tinymed.live import Live, recording, value
 from tinymed.models.cuda_graphs import CannotRecord, CudaGraphs, Graphs
 from tinymed.models.places import Places, Saved, alike, copied, same
 from tinymed.precision import get_precision
+from tinymed.progress import message
 
 Part = Sequence[Any]
 """The inputs, the targets, or the weights of a batch; None where there are no weights."""
@@ -114,21 +115,22 @@ class Recorded(Computed):
     """A model's ``train_step`` that records itself after a few calls.
 
     The first call is computed: it makes slots and sums. The second is watched, to find counters and what is made anew.
-    The third is rehearsed, with places in the place of numbers, and then recorded. The fourth is computed, so that every
-    number is another one than when it was recorded; the fifth is replayed and computed, to compare. From then on steps
-    are replayed.
+    The third is rehearsed, with places in the place of numbers, and then recorded. The fourth is computed, so that
+    numbers are no longer what they were when it was recorded; the fifth is replayed and computed, to compare. From then
+    on steps are replayed.
 
     Arguments:
         model: The model.
         graphs: Records and replays.
+        tells: Whether to print why, if steps cannot be recorded.
     """
 
     ATTEMPTS = 8
     """How often settings may change before recording is given up."""
 
-    def __init__(self, model: Any, graphs: Graphs) -> None:
+    def __init__(self, model: Any, graphs: Graphs, tells: bool = False) -> None:
         super().__init__(model)
-        self.graphs = graphs
+        self.graphs, self.tells = graphs, tells
         self._shapes: Any = None
         self._attempts = 0
         self._begin()
@@ -157,6 +159,8 @@ class Recorded(Computed):
         self._begin()
         self._take = self._compute
         self.model.capture_reason = reason
+        if self.tells:
+            message(f"{self.model.name}: steps are launched anew each time, not recorded: {reason}")
 
     # --- step by step ------------------------------------------------------------------------------------------
 
@@ -314,13 +318,18 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, CannotRecord) else f"{type(error).__name__}: {text}"
 
 
-def training_step(model: Any) -> Computed:
-    """Return what ``fit`` calls for each batch: the model's ``train_step``, recorded where that can be done."""
+def training_step(model: Any, tells: bool = False) -> Computed:
+    """Return what ``fit`` calls for each batch: the model's ``train_step``, recorded where that can be done.
+
+    Arguments:
+        model: The model.
+        tells: Whether to print why, if steps cannot be recorded; ``model.capture_reason`` says it in any case.
+    """
     model.capture_reason = None
     if backend.get_backend() != "cupy":
         model.capture_reason = f"only CUDA records steps, and the arrays are those of {backend.get_backend()}"
     elif model.run_eagerly:
         model.capture_reason = "the model was compiled with run_eagerly=True"
     else:
-        return Recorded(model, CudaGraphs())
+        return Recorded(model, CudaGraphs(), tells)
     return Computed(model)

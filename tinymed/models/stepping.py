@@ -67,7 +67,7 @@ class Stepper:
             loss_weights: Factor of each output's loss.
             metrics: List of names or objects; ``"accuracy"`` fits itself to the targets.
             weighted_metrics: Metrics that take sample weights into account.
-            run_eagerly: Whether ``fit`` is to launch every step anew on a GPU, instead of recording one and replaying it.
+            run_eagerly: Whether ``fit`` launches every step anew on a GPU, instead of recording one and replaying it.
             **ignored: Keras's ``jit_compile``, ``steps_per_execution``, ``auto_scale_loss``: accepted, without effect.
 
         Raises:

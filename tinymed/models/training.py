@@ -48,7 +48,8 @@ class Trainer(Stepper):
             y: Targets with N rows; a list or dict for several outputs.
             batch_size: Samples in each step, 32 if omitted.
             epochs: Epoch at which to stop (counted from 0, so the number of passes if ``initial_epoch`` is 0).
-            verbose: 0 silent, 1 a bar, 2 a line for each epoch, ``"auto"`` a bar on a terminal.
+            verbose: 0 silent, 1 a bar, 2 a line for each epoch (and, on a GPU, why steps could not be recorded, if they
+                could not: ``capture_reason``), ``"auto"`` a bar on a terminal.
             callbacks: List of callbacks.
             validation_split: Share of the samples, from the end, to validate on.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to validate on.
@@ -84,7 +85,7 @@ class Trainer(Stepper):
         generator = backend.new_generator() if shuffle else None
         self.stop_training = False
         hooks.on_train_begin()
-        take_step = training_step(self)
+        take_step = training_step(self, tells=progress.verbose > 1)
         try:
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)

@@ -1,5 +1,7 @@
 """A small file in PneumoniaMNIST's form whose classes differ by a bright square, and a model trained on it."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,23 @@ def draw(n, rng):
     images = rng.integers(0, 120, (n, 28, 28), dtype=np.uint8)
     images[labels == 1, 8:20, 8:20] += 100
     return images, labels.astype(np.uint8)[:, None]
+
+
+@pytest.fixture
+def pictures():
+    """Ask for pictures that are really drawn."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    """Compose pictures but do not draw them, which takes most of the time of a small run.
+
+    Each task's are drawn once: in the fixtures that a whole file shares, or where a test asks for ``pictures``.
+    """
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(
+            "matplotlib.figure.Figure.savefig", lambda figure, path, **_: pathlib.Path(path).write_bytes(b"not drawn")
+        )
 
 
 @pytest.fixture(scope="session")

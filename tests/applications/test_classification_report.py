@@ -59,7 +59,7 @@ def test_the_table():
 
 
 @pytest.mark.parametrize("labels, scores, told", [(LABELS, SCORES, "b"), (KINDS, SEVERAL, "the predicted class")])
-def test_pictures(labels, scores, told, tmp_path, monkeypatch):
+def test_pictures(labels, scores, told, tmp_path, monkeypatch, pictures):
     seen = {}
     monkeypatch.setattr(report, "reliability", lambda *given, of, **_: seen.update(of=of, given=given))
     images = np.zeros((120, 8, 8, 1), np.float32)

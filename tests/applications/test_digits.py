@@ -35,7 +35,7 @@ def test_numbers_and_pictures_of_several_classes(trained):
         path.name for path in trained.files
     }
     lines = dict(digits.rows(numbers))
-    assert lines["images"] == "200" and "AUC, mean of classes" in lines
+    assert lines["images"] == "200" and "AUC, mean of classes (95 % interval)" in lines
     assert lines["3:"].split(" of ")[0] == str(numbers["confusion_matrix"][3][3])
 
 

@@ -48,10 +48,10 @@ def trust(labels: np.ndarray, scores: np.ndarray, groups: Any = None) -> dict[st
     if scores.ndim == 1:
         found["brier_score"] = metrics.brier_score(labels, scores)
         found["average_precision"] = metrics.average_precision(labels, scores) if np.any(labels) else float("nan")
-    # What `bca` adds leaves each image out once, which for several classes takes too long.
-    method = "bca" if scores.ndim == 1 else "percentile"
+    # For several classes an area for each: fewer draws, and none of the corrections that leave each image out once.
+    few: dict[str, Any] = {} if scores.ndim == 1 else {"method": "percentile", "samples": 400}
     try:
-        interval = metrics.bootstrap(metrics.roc_auc, labels, scores, groups=groups, method=method).numbers()
+        interval = metrics.bootstrap(metrics.roc_auc, labels, scores, groups=groups, **few).numbers()
     except ValueError:  # one class only, or a class so rare that most draws miss it
         interval = None
     return {**found, "auc_interval": interval}

@@ -68,7 +68,7 @@ def train(
         counts = {part: len(getattr(records, part)) for part in ecg_data.PARTS}
         if verbose:
             print(_counted(records), flush=True)
-        samples, validation, about = kind.training(records, seed, settings.epochs)
+        samples, validation, about = kind.training(records, seed)
         about = {"task": "ecg", "network": kind.name, **about}
         model = kind.compiled(settings)
         best = run.KeepBest(job / run.MODEL, lambda model: kind.score(model, validation, about), about)
@@ -101,7 +101,8 @@ def train(
         }
         if kind.name == "lstm":
             numbers["changed_from_p4b"] = (
-                "tanh for relu; 25 steps a second of QRS strength for 250 raw samples; clipnorm"
+                "tanh for relu; 25 steps a second of QRS strength for 250 raw samples; the mean of all states for the "
+                "last one; clipnorm"
             )
         job.finish(numbers, history)
     return job.result(model)

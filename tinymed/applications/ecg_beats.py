@@ -71,9 +71,7 @@ class Beats:
         )
         return model
 
-    def training(
-        self, records: Records, seed: int, epochs: int
-    ) -> tuple[Any, tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    def training(self, records: Records, seed: int) -> tuple[Any, tuple[np.ndarray, np.ndarray], dict[str, Any]]:
         """Return what draws an epoch's samples, the validation samples, and what the model file must say."""
         train, val = (ecg_data.prepare(part, RATE) for part in (records.train, records.val))
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from tinymed.backend import Array, array_namespace, device_of
 from tinymed.kernels.gpu.launching import contiguous, empty, launch, load, on_gpu, supported
 from tinymed.kernels.gpu.products import matmul
+from tinymed.kernels.gpu.sums import column_sums
 from tinymed.ops.gru import gru, gru_backward
 from tinymed.ops.lstm import lstm, lstm_backward
 from tinymed.ops.recurrent import before, check_sequence
@@ -183,10 +184,6 @@ def _input_product(run: _Run) -> Array:
     return matmul(_rows(run.x), run.kernel)  # (N*T, D) @ (D, G*U)
 
 
-def _total(dz: Array) -> Array:
-    return array_namespace(dz).sum(_rows(dz), axis=0)
-
-
 # --- simple recurrent network --------------------------------------------------------------------------------------
 
 
@@ -221,7 +218,7 @@ def _simple_rnn_backward(dy: Array, cache: Any, input_gradient: bool = True) -> 
     dz, dh0 = cache.states(), empty(cache.h[:, 0, :].shape, cache.h)
     arrays = (cache.transposed(), contiguous(dy), cache.mask, cache.scale, cache.h, dz, dh0)
     cache.launch("simple_rnn_backward", *arrays)
-    dbias = None if cache.bias is None else _total(dz)
+    dbias = None if cache.bias is None else column_sums(_rows(dz))
     return (*cache.gradients(dz, input_gradient), dbias, None if cache.h0 is None else dh0)
 
 
@@ -264,7 +261,7 @@ def _lstm_backward(dy: list[Array | None], cache: Any, input_gradient: bool = Tr
     dz, dh0, dc0 = cache.states(4), *(empty(cache.h[:, 0, :].shape, cache.h) for _ in range(2))
     arrays = (cache.transposed(), dh, dc, c0, cache.mask, cache.scale, gates, c, a, dz, dh0, dc0)
     cache.launch("lstm_backward", *arrays)
-    dbias = None if cache.bias is None else _total(dz)
+    dbias = None if cache.bias is None else column_sums(_rows(dz))
     dstates = (None if cache.h0 is None else dh0, None if c0 is None else dc0)
     return (*cache.gradients(dz, input_gradient), dbias, *dstates)
 
@@ -307,5 +304,5 @@ def _gru_backward(dy: Array, cache: Any, input_gradient: bool = True) -> Gradien
     du, ds, dh0 = cache.states(3), cache.states(3), empty(cache.h[:, 0, :].shape, cache.h)
     arrays = (cache.transposed(), contiguous(dy), cache.h0, cache.mask, cache.scale, *cache.kept, cache.h, du, ds, dh0)
     cache.launch("gru_backward", *arrays)
-    dbias = None if cache.bias is None else array_namespace(du).stack([_total(du), _total(ds)])
+    dbias = None if cache.bias is None else array_namespace(du).stack([column_sums(_rows(du)), column_sums(_rows(ds))])
     return (*cache.gradients(du, input_gradient, ds), dbias, None if cache.h0 is None else dh0)

@@ -6,10 +6,12 @@ the tests run through.
 
 from tinymed.kernels.gpu import (
     activations,
+    columns,
     convolution,
     dense,
     fused,
     launching,
+    lookup,
     losses,
     normalization,
     pooling,
@@ -24,10 +26,12 @@ from tinymed.kernels.gpu.launching import BODIES
 __all__ = [
     "BODIES",
     "activations",
+    "columns",
     "convolution",
     "dense",
     "fused",
     "launching",
+    "lookup",
     "losses",
     "normalization",
     "pooling",

@@ -1,12 +1,13 @@
-"""Convolution on the GPU: as one product without columns, and through columns and cuBLAS where kernels are large."""
+"""Convolution on the GPU: one product whose left matrix is never written; large kernels go by way of columns."""
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 from tinymed.backend import Array, array_namespace
+from tinymed.kernels.gpu import columns
+from tinymed.kernels.gpu.columns import geometry
 from tinymed.kernels.gpu.launching import THREADS, blocks, contiguous, empty, launch, load, on_gpu, supported
 from tinymed.kernels.gpu.sums import BUSY, column_sums, sum_parts
 from tinymed.ops.convolution import (
@@ -20,9 +21,8 @@ from tinymed.ops.convolution import (
     conv3d_backward,
 )
 from tinymed.ops.transposed import conv2d_transpose, conv2d_transpose_backward, plan_output
-from tinymed.ops.windows import Padding, Windows, im2col, im2col_backward, plan_windows
+from tinymed.ops.windows import Padding, Windows, plan_windows
 
-load("columns")
 load("convolution")
 load("convolution_gradients")
 
@@ -32,23 +32,6 @@ _TILES = {"64": (128, 64), "32": (256, 32), "16": (256, 16), "small": (32, 32)}
 _ROWS_OF_KERNEL = 64  # that a block makes of the kernel's gradient
 _PART = 8192  # windows at most that one sum of the kernel's gradient runs over
 _PARTS_BYTES = 1 << 26
-
-
-@functools.lru_cache(maxsize=4096)
-def geometry(windows: Windows, channels: int) -> tuple[int, ...]:
-    """Return the numbers of the structure ``Windows`` that kernels take."""
-    numbers: list[int] = []
-    before = tuple(pad[0] for pad in windows.pads)
-    for values, neutral in (
-        (windows.image, 1),
-        (windows.window, 1),
-        (windows.strides, 1),
-        (windows.dilation, 1),
-        (before, 0),
-        (windows.counts, 1),
-    ):
-        numbers += [neutral] * (3 - len(values)) + list(values)
-    return (*numbers, channels)
 
 
 def tile_for(rows: int, columns: int, groups: int) -> tuple[str, tuple[int, int, int]]:
@@ -141,52 +124,21 @@ def kernel_gradient(
     return dkernel, dbias
 
 
-# --- columns --------------------------------------------------------------------------------------------------------
-
-
-def columns_of(x: Array, windows: Windows) -> Array:
-    """Return what each window sees, (N, OH, OW, KH*KW*C)."""
-    channels = x.shape[-1]
-    size = windows.size * channels
-    columns = empty((x.shape[0], *windows.counts, size), x)
-    across = 32 if size <= 32 else 64 if size <= 64 else 128
-    rows = math.prod(columns.shape[:-1])
-    arguments = (contiguous(x), columns, geometry(windows, channels), rows)
-    launch("im2col", blocks(rows, 64), (across, THREADS // across), arguments)
-    return columns
-
-
-def image_of(dcolumns: Array, windows: Windows) -> Array:
-    """Return the image whose pixels sum what reaches them from the windows."""
-    channels = dcolumns.shape[-1] // windows.size
-    dx = empty((dcolumns.shape[0], *windows.image, channels), dcolumns)
-    launch("col2im", blocks(dx.size), THREADS, (contiguous(dcolumns), dx, geometry(windows, channels), dx.size))
-    return dx
-
-
-@on_gpu(im2col)
-def _im2col(
-    x: Array, window: Size, strides: Size = 1, padding: Padding = "valid", dilation_rate: Size = 1
-) -> tuple[Array, Windows]:
-    if not supported(x) or not 3 <= x.ndim <= 5:
-        return im2col.textbook(x, window, strides, padding, dilation_rate)
-    windows = plan_windows(x.shape[1:-1], window, strides, padding, dilation_rate)
-    return columns_of(x, windows), windows
-
-
-@on_gpu(im2col_backward)
-def _im2col_backward(dy: Array, cache: Windows) -> Array:
-    if not supported(dy) or len(cache.image) > 3:
-        return im2col_backward.textbook(dy, cache)
-    return image_of(dy, cache)
-
-
 # --- the operations -------------------------------------------------------------------------------------------------
 
 
-def fits(x: Array, kernel: Array, bias: Array | None, windows: Windows) -> bool:
+def fits(x: Array, kernel: Array, bias: Array | None) -> bool:
     """Tell whether the kernels can take this convolution: other dtypes and a bias to be repeated they cannot."""
     return supported(x, kernel, bias) and (bias is None or bias.shape == kernel.shape[-1:])
+
+
+def forward_pass(
+    x: Array, kernel: Array, bias: Array | None, windows: Windows, groups: int, relu: bool = False
+) -> Array:
+    """Return $y = X W + b$, with ReLU if asked for."""
+    if columns.worth_it(kernel, groups):
+        return columns.convolve(x, kernel, bias, windows, relu)
+    return convolve(x, kernel, bias, windows, groups, relu)[0]
 
 
 def gradients(
@@ -201,6 +153,8 @@ def gradients(
     winner: Array | None = None,
 ) -> Gradients:
     """Return dx, dkernel, dbias; ``y`` and ``winner`` are those of ReLU and pooling behind the convolution."""
+    if winner is None and columns.worth_it(kernel, groups):
+        return columns.gradients(dy, x, kernel, has_bias, windows, input_gradient, y)
     dy = contiguous(dy)
     dkernel, dbias = kernel_gradient(x, dy, kernel.shape, has_bias, windows, groups, y, winner)
     dx = None
@@ -224,9 +178,9 @@ def _enter(forward: Any, backward: Any, axes: int) -> None:
     ) -> tuple[Array, tuple]:
         check_shapes(x, kernel, groups, axes)
         windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
-        if not fits(x, kernel, bias, windows):
+        if not fits(x, kernel, bias):
             return forward.textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
-        y, _ = convolve(x, kernel, bias, windows, groups)
+        y = forward_pass(x, kernel, bias, windows, groups)
         return y, (x, kernel, bias is not None, strides, padding, dilation_rate, groups)
 
     @on_gpu(backward)

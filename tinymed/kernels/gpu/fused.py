@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tinymed.backend import Array
-from tinymed.kernels.gpu.convolution import Gradients, convolve, fits, gradients
+from tinymed.kernels.gpu import columns
+from tinymed.kernels.gpu.convolution import Gradients, convolve, fits, forward_pass, gradients
 from tinymed.kernels.gpu.launching import on_gpu, supported
 from tinymed.ops.convolution import Size, check_shapes
 from tinymed.ops.fused import (
@@ -30,9 +31,9 @@ def _conv2d_relu(
 ) -> tuple[Array, tuple]:
     check_shapes(x, kernel, groups, axes=2)
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
-    if not fits(x, kernel, bias, windows):
+    if not fits(x, kernel, bias):
         return conv2d_relu.textbook(x, kernel, bias, strides, padding, dilation_rate, groups)
-    y, _ = convolve(x, kernel, bias, windows, groups, relu=True)
+    y = forward_pass(x, kernel, bias, windows, groups, relu=True)
     return y, ((x, kernel, bias is not None, strides, padding, dilation_rate, groups), y)
 
 
@@ -75,7 +76,8 @@ def _conv2d_relu_max_pool(
     windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
     twos = all(size in (2, (2, 2), [2, 2]) for size in (pool_size, pool_strides or pool_size))
     height, width = (count // 2 for count in windows.counts)
-    if not (twos and pool_padding == "valid" and height and width and fits(x, kernel, bias, windows)):
+    usual = twos and pool_padding == "valid" and height and width and fits(x, kernel, bias)
+    if not usual or columns.worth_it(kernel, groups):
         return conv2d_relu_max_pool.textbook(x, kernel, bias, *options)
     windows = replace(windows, counts=(2 * height, 2 * width))  # what no window of the pooling reaches is left out
     y, winner = convolve(x, kernel, bias, windows, groups, relu=True, pooled=True)

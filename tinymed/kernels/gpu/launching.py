@@ -36,7 +36,9 @@ THREADS = 256
 """Threads of a block, unless a kernel needs another number: as many as may use 255 registers each."""
 
 ARRAYS = 32
-"""How many arrays a list of arrays, an argument of type ``Arrays``, has room for."""
+"""How many arrays a list of arrays, an argument of type ``Arrays`` or ``Inputs``, has room for."""
+
+_LISTS = ("Arrays", "Inputs")
 
 MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 """How many blocks a grid, and how many threads a block, may have along each axis."""
@@ -76,7 +78,7 @@ class Parameter:
         name: Its name.
         type: ``"REAL"``, ``"int"`` ..., or the name of a structure of the prelude, which goes by value.
         pointer: Whether it is the address of an array.
-        constant: Whether the kernel only reads the array.
+        constant: Whether the kernel only reads the array, or the arrays of a list.
     """
 
     name: str
@@ -145,7 +147,7 @@ def _parameter(file: str, kernel: str, text: str) -> Parameter:
     constant, kind, star, name = found.groups()
     if star and kind not in _TYPES:
         raise ValueError(f"{file}: {kernel} takes {name} of type {kind} *, which no array has")
-    return Parameter(name, kind, bool(star), bool(constant))
+    return Parameter(name, kind, bool(star), bool(constant) or kind == "Inputs")
 
 
 # --- drivers -------------------------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ def launch(
         kernel: Name of the kernel, of whichever source.
         grid: How many blocks, along up to three axes.
         block: How many threads in a block, along up to three axes.
-        args: One argument for each parameter: arrays in C order (None for no array, a list of them for ``Arrays``),
+        args: One argument for each parameter: arrays in C order (None for no array, a list for ``Arrays`` or ``Inputs``),
             numbers, and for structures the sequence of their whole numbers.
         shared_bytes: Size of the shared memory that the kernel takes with ``SHARED_MEMORY``.
         **constants: Compiled into the code, as ``-Dname=value``.
@@ -307,7 +309,7 @@ def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> 
     """Return the dtype that REAL stands for: that of the arrays, which must agree."""
     found = None
     for p, value in zip(parameters, args, strict=True):
-        if value is None or not ((p.pointer and p.type == "REAL") or p.type == "Arrays"):
+        if value is None or not ((p.pointer and p.type == "REAL") or p.type in _LISTS):
             continue
         for array in value if isinstance(value, list) else (value,):
             dtype = np.dtype(array.dtype)
@@ -322,7 +324,7 @@ def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype, wide: bool)
         if value is not None:
             _check_array(kernel, p, value, real if p.type == "REAL" else _TYPES[p.type])
         return value
-    if p.type == "Arrays":
+    if p.type in _LISTS:
         if len(value) > ARRAYS:
             raise ValueError(f"{kernel} takes at most {ARRAYS} arrays as {p.name} but got {len(value)}")
         for array in value:
@@ -364,7 +366,7 @@ def structure(name: str, numbers: tuple[int, ...]) -> np.ndarray:
 
 
 def _addresses(pointers: Sequence[int]) -> np.ndarray:
-    """Return an ``Arrays`` structure: as many addresses as it has room for, those left out being null."""
+    """Return a list of arrays as a structure: as many addresses as it has room for, those left out being null."""
     filled = np.zeros(1, np.dtype([("at", np.uint64, ARRAYS)]))
     filled["at"][0, : len(pointers)] = pointers
     return filled

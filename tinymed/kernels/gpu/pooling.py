@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tinymed.backend import Array
-from tinymed.kernels.gpu.convolution import geometry
+from tinymed.kernels.gpu.columns import geometry
 from tinymed.kernels.gpu.launching import THREADS, blocks, contiguous, empty, launch, load, on_gpu, supported
 from tinymed.kernels.gpu.sums import lanes
 from tinymed.ops import pooling

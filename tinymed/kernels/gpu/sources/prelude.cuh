@@ -27,9 +27,13 @@ struct Shape {
     long long at[8];
 };
 
-// Several arrays at once, and where each one's values end if all are counted through.
+// Several arrays at once, written or only read, and where each one's values end if all are counted through.
 struct Arrays {
     REAL* at[32];
+};
+
+struct Inputs {
+    const REAL* at[32];
 };
 
 struct Ends {

@@ -22,7 +22,7 @@ struct Value {
     }
 };
 
-KERNEL sgd(Arrays w, Arrays g, Arrays m, Ends ends, int count, int has_m, REAL rate, REAL decay,
+KERNEL sgd(Arrays w, Inputs g, Arrays m, Ends ends, int count, int has_m, REAL rate, REAL decay,
            const REAL* __restrict__ live_rate, const REAL* __restrict__ live_decay, REAL momentum, int nesterov) {
     const Value value(ends, count);
     if (!value.exists) return;
@@ -41,7 +41,7 @@ KERNEL sgd(Arrays w, Arrays g, Arrays m, Ends ends, int count, int has_m, REAL r
     w.at[value.weight][value.place] = weight;
 }
 
-KERNEL adam(Arrays w, Arrays g, Arrays m, Arrays v, Arrays v_max, Ends ends, int count, int has_max, REAL rate,
+KERNEL adam(Arrays w, Inputs g, Arrays m, Arrays v, Arrays v_max, Ends ends, int count, int has_max, REAL rate,
             REAL decay, const REAL* __restrict__ live_rate, const REAL* __restrict__ live_decay, REAL c1, REAL c2,
             REAL epsilon) {
     const Value value(ends, count);
@@ -63,7 +63,7 @@ KERNEL adam(Arrays w, Arrays g, Arrays m, Arrays v, Arrays v_max, Ends ends, int
     w.at[value.weight][value.place] = weight - rate * mean / (sqrt(spread) + epsilon);
 }
 
-KERNEL rmsprop(Arrays w, Arrays g, Arrays v, Arrays m, Arrays a, Ends ends, int count, int has_m, int centered,
+KERNEL rmsprop(Arrays w, Inputs g, Arrays v, Arrays m, Arrays a, Ends ends, int count, int has_m, int centered,
                REAL rate, REAL decay, const REAL* __restrict__ live_rate, const REAL* __restrict__ live_decay, REAL rho,
                REAL rest, REAL momentum, REAL epsilon) {
     const Value value(ends, count);
@@ -90,7 +90,7 @@ KERNEL rmsprop(Arrays w, Arrays g, Arrays v, Arrays m, Arrays a, Ends ends, int 
     w.at[value.weight][value.place] = weight - step;
 }
 
-KERNEL adagrad(Arrays w, Arrays g, Arrays s, Ends ends, int count, REAL rate, REAL decay,
+KERNEL adagrad(Arrays w, Inputs g, Arrays s, Ends ends, int count, REAL rate, REAL decay,
                const REAL* __restrict__ live_rate, const REAL* __restrict__ live_decay, REAL epsilon) {
     const Value value(ends, count);
     if (!value.exists) return;

@@ -15,6 +15,7 @@ from tests.kernels.gpu import proofs
 from tests.kernels.gpu.host import HostDriver, KernelError
 from tests.kernels.gpu.proofs import BODY, CASES, OPERATIONS, RECURRENT, assert_agrees, assert_same, drawn, outcome
 from tests.properties import strategies
+from tests.properties.strategies import Call
 from tinymed import precision
 from tinymed.gradcheck.layouts import LAYOUTS
 from tinymed.kernels.gpu import columns, convolution, launching
@@ -134,16 +135,16 @@ def test_a_bias_to_be_repeated_goes_to_the_textbook():
 
 
 def test_columns_are_made_a_few_images_at_a_time(monkeypatch, host_driver):
-    monkeypatch.setattr(columns, "COLUMNS_BYTES", 1 << 18)
     monkeypatch.setattr(columns, "_LONG", 8)
     monkeypatch.setattr(columns, "_MANY", 2)
-    before = host_driver.launches["im2col"]
-    calls = [call for call in proofs.large_calls("float32") if call.op in ("conv2d", "conv2d_relu", "conv3d")]
-    for call in calls:
-        assert_agrees(call)
-        call.arrays[0] = call.arrays[0][:0]
-        assert_agrees(call)
-    assert host_driver.launches["im2col"] > before + 2 * len(calls)
+    monkeypatch.setattr(columns, "COLUMNS_BYTES", 2 * 8 * 9 * 27 * 4)  # those of two images
+    x, kernel, bias = (np.random.default_rng(0).standard_normal(s) for s in ((5, 8, 9, 3), (3, 3, 3, 4), (4,)))
+    for op in ("conv2d", "conv2d_relu", "conv2d_relu_max_pool"):
+        for images in (5, 0):
+            before = host_driver.launches["im2col"]
+            arrays = [a.astype("float32") for a in (x[:images], kernel, bias)]
+            assert_agrees(Call(op, arrays, {"padding": "same"}))
+            assert host_driver.launches["im2col"] == before + (6 if images and op != "conv2d_relu_max_pool" else 0)
 
 
 def test_tensor_cores_make_columns_worth_it(host_driver):

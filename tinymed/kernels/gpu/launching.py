@@ -267,7 +267,7 @@ def launch(
         kernel: Name of the kernel, of whichever source.
         grid: How many blocks, along up to three axes.
         block: How many threads in a block, along up to three axes.
-        args: One argument for each parameter: arrays in C order (None for no array, a list for ``Arrays`` or ``Inputs``),
+        args: One argument for each parameter: arrays in C order (None for none, a list for ``Arrays`` or ``Inputs``),
             numbers, and for structures the sequence of their whole numbers.
         shared_bytes: Size of the shared memory that the kernel takes with ``SHARED_MEMORY``.
         **constants: Compiled into the code, as ``-Dname=value``.

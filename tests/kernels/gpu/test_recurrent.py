@@ -1,5 +1,7 @@
 """The recurrent kernels against the textbook: every argument, and every way to lay weights out on a multiprocessor."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,18 @@ def test_sizes_that_fit_and_that_do_not():
             for itemsize in (4, 8):
                 found = layout(kind, U, 600, itemsize)
                 assert found is None or (found.threads <= 1024 and found.shared <= 99 * 1024), (kind, U)
+
+
+def test_the_device_says_how_much_shared_memory_it_has():
+    class Device:  # as CuPy's
+        __hash__ = None
+        attributes: ClassVar = {"MaxSharedMemoryPerBlockOptin": 232448}
+
+        def __str__(self):
+            return "<CUDA Device 7>"
+
+    assert recurrent._room(Device()) == recurrent._room(Device()) == 232448
+    assert recurrent._room("cpu") == 99 * 1024
 
 
 @pytest.mark.parametrize("kind", GATES)

@@ -86,11 +86,15 @@ def plan(gates: int, units: int, samples: int, itemsize: int, room: int) -> Plan
     return Plan(threads, rows, shared + rest * rest_shared, constants)
 
 
-@functools.cache
+_rooms: dict[str, int] = {}  # by the device's name; CuPy's devices are no keys
+
+
 def _room(device: Any) -> int:
     """Return the bytes of shared memory that a block may have on this device: at least 99 KiB on all of them."""
-    attributes = getattr(device, "attributes", {})
-    return int(attributes.get("MaxSharedMemoryPerBlockOptin", 99 * 1024))
+    if str(device) not in _rooms:
+        attributes = getattr(device, "attributes", {})
+        _rooms[str(device)] = int(attributes.get("MaxSharedMemoryPerBlockOptin", 99 * 1024))
+    return _rooms[str(device)]
 
 
 # --- what the three have in common ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernels.gpu.host import HostDriver, compiler
-from tinymed.kernels.gpu import launching
+from tinymed.kernels.gpu import drivers
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +26,5 @@ def host_driver(library_folder) -> HostDriver:
 @pytest.fixture
 def on_host(host_driver):
     """Run the kernels that a test launches on the processor."""
-    with launching.use_driver(host_driver):
+    with drivers.use_driver(host_driver):
         yield host_driver

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.kernels.gpu.launching import Source
+from tinymed.kernels.gpu.reading import Source
 
 HERE = Path(__file__).parent
 CHECKS = ("bounds", "signed-integer-overflow", "float-cast-overflow", "shift")

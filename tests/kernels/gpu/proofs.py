@@ -13,7 +13,8 @@ import tinymed.kernels.gpu  # noqa: F401  (enters the bodies into the table)
 from tests.properties.strategies import Call
 from tinymed.gradcheck.cases import op_cases
 from tinymed.gradcheck.subject import flat, largest
-from tinymed.kernels.gpu.launching import BODIES, Source
+from tinymed.kernels.gpu.launching import BODIES
+from tinymed.kernels.gpu.reading import Source
 from tinymed.ops import REGISTRY, textbook
 
 BODY = {function.__name__: body for function, body in BODIES}

@@ -18,7 +18,7 @@ from tests.properties import strategies
 from tests.properties.strategies import Call
 from tinymed import precision
 from tinymed.gradcheck.layouts import LAYOUTS
-from tinymed.kernels.gpu import columns, convolution, launching
+from tinymed.kernels.gpu import columns, convolution, drivers, reading
 from tinymed.ops import REGISTRY, UPDATES
 from tinymed.ops.registry import HELPERS
 
@@ -68,7 +68,7 @@ def test_large_calls(dtype, busy, monkeypatch):
 def test_every_kernel_runs_on_several_blocks(monkeypatch):
     """Of the large calls, and of the updates: nothing is computed here, only what would be launched is counted."""
     recorder = proofs.Recorder()
-    with launching.use_driver(recorder):
+    with drivers.use_driver(recorder):
         for busy in (convolution.BUSY, 1):
             monkeypatch.setattr(convolution, "BUSY", busy)
             for call in proofs.large_calls("float32"):
@@ -77,8 +77,8 @@ def test_every_kernel_runs_on_several_blocks(monkeypatch):
             BODY[name](*arrays)
     grids = recorder.largest_grids()
     others = {"tiled_product", "random_words", "random_choices", "random_uniform"}  # in files of their own
-    files = [path.stem for path in launching.SOURCES.glob("*.cu")]
-    kernels = {kernel for file in files for kernel in launching.load(file).kernels} - others
+    files = [path.stem for path in reading.SOURCES.glob("*.cu")]
+    kernels = {kernel for file in files for kernel in reading.load(file).kernels} - others
     assert set(grids) - others == kernels
     assert {kernel for kernel in kernels if grids[kernel] < 2} == set()
 
@@ -274,30 +274,30 @@ PLANTED = [
 @pytest.mark.parametrize(("file", "op", "right", "wrong"), PLANTED)
 def test_planted_mistakes_are_caught(file, op, right, wrong, monkeypatch, tmp_path, library_folder):
     """One bound, one stride or one barrier is wrong in a copy of the sources: the same proof fails."""
-    folder = shutil.copytree(launching.SOURCES, tmp_path / "sources")
+    folder = shutil.copytree(reading.SOURCES, tmp_path / "sources")
     text = (folder / file).read_text()
     assert right in text
     (folder / file).write_text(text.replace(right, wrong))
-    monkeypatch.setattr(launching, "SOURCES", folder)
+    monkeypatch.setattr(reading, "SOURCES", folder)
     for path in folder.glob("*.cu"):
-        source = launching.read(path)
+        source = reading.read(path)
         for kernel in source.kernels:
-            if launching._KERNELS[kernel].text != source.text:
-                monkeypatch.setitem(launching._KERNELS, kernel, source)
+            if reading.KERNELS[kernel].text != source.text:
+                monkeypatch.setitem(reading.KERNELS, kernel, source)
     calls = [drawn(case, "float32") for case in CASES if case.op == op]
     calls += [call for call in proofs.large_calls("float32") if call.op == op]
-    with launching.use_driver(HostDriver(library_folder)), pytest.raises(AssertionError):
+    with drivers.use_driver(HostDriver(library_folder)), pytest.raises(AssertionError):
         for call in calls:
             assert_agrees(call)
 
 
 def test_planted_mistake_in_a_step_of_an_optimizer(monkeypatch, tmp_path, library_folder):
     """The search for a weight ends one too early."""
-    folder = shutil.copytree(launching.SOURCES, tmp_path / "sources")
+    folder = shutil.copytree(reading.SOURCES, tmp_path / "sources")
     file = folder / "updates.cu"
     file.write_text(file.read_text().replace("ends.at[weight + half - 1] <= i", "ends.at[weight + half - 1] < i"))
-    monkeypatch.setattr(launching, "SOURCES", folder)
-    monkeypatch.setitem(launching._KERNELS, "sgd", launching.read(file))
+    monkeypatch.setattr(reading, "SOURCES", folder)
+    monkeypatch.setitem(reading.KERNELS, "sgd", reading.read(file))
     arrays = weights_of_a_model("float32")["sgd_update"]
-    with launching.use_driver(HostDriver(library_folder)), pytest.raises(KernelError, match="behind the end of buffer"):
+    with drivers.use_driver(HostDriver(library_folder)), pytest.raises(KernelError, match="behind the end of buffer"):
         BODY["sgd_update"](*arrays)

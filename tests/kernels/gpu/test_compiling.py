@@ -13,7 +13,7 @@ import pytest
 
 from tests.kernels.gpu import proofs
 from tests.kernels.gpu.test_bodies import weights_of_a_model
-from tinymed.kernels.gpu import convolution, launching, products, random
+from tinymed.kernels.gpu import convolution, drivers, launching, products, random, reading
 
 ARCHITECTURES = ("sm_80", "sm_90")
 REGISTERS = 65536  # of a multiprocessor
@@ -23,7 +23,7 @@ SHARED = {"sm_80": 163 * 1024, "sm_90": 227 * 1024}  # bytes that a block may ha
 def _record():
     """Launch everything, without computing anything."""
     recorder = proofs.Recorder()
-    with launching.use_driver(recorder), pytest.MonkeyPatch.context() as patch:
+    with drivers.use_driver(recorder), pytest.MonkeyPatch.context() as patch:
         for dtype in ("float32", "float64"):
             for busy in (convolution.BUSY, 1):
                 patch.setattr(convolution, "BUSY", busy)
@@ -90,7 +90,7 @@ def _resources(log):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("name", "options"), PROGRAMS, ids=lambda v: v if isinstance(v, str) else "".join(v[1:]))
 def test_nvidias_compiler_takes_every_source(name, options, architecture, nvrtc, library_folder):
-    source = launching.load(name)
+    source = reading.load(name)
     made = _compiled(nvrtc, source.text, name, (*options, f"-arch={architecture}"), library_folder)
     assert made["size"] > 1000
     assert "warning" not in made["log"], made["log"]
@@ -108,7 +108,7 @@ def test_nvidias_compiler_takes_every_source(name, options, architecture, nvrtc,
 
 def test_every_source_is_compiled_for_both_precisions():
     """Fails for a source that nothing launches."""
-    files = {path.stem for path in launching.SOURCES.glob("*.cu")}
+    files = {path.stem for path in reading.SOURCES.glob("*.cu")}
     for real in ("float", "double"):
         assert {name for name, options in PROGRAMS if f"-DREAL={real}" in options} >= files - {"random"}
     assert {name for name, _ in PROGRAMS} == files
@@ -120,7 +120,7 @@ def test_indices_of_64_bits_are_compiled_too(name, architecture, nvrtc, library_
     """As they are for arrays of 2^30 values and more."""
     options = launching.compile_options("float", wide=True)
     assert "-DWIDE" in options
-    source = launching.load(name)
+    source = reading.load(name)
     made = _compiled(nvrtc, source.text, name, (*options, f"-arch={architecture}"), library_folder)
     assert set(_resources(made["log"])) == set(source.kernels)
 

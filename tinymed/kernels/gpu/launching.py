@@ -1,12 +1,12 @@
-"""The one way to run a CUDA kernel: sources are read here, arguments checked here, and a driver does the rest.
+"""The one way to run a CUDA kernel: arguments are checked here, and a driver does the rest.
 
 A *body* (the Python side of an operation) says ``load("pooling")`` once and then ::
 
     launch("max_pool", blocks(y.size), THREADS, (x, y, winner, windows, y.size))
 
-What is behind it can be replaced. :class:`CudaDriver` compiles with NVRTC through CuPy and launches on the current
-stream. The tests put a driver in its place that compiles the same text for this computer's processor and runs it on
-NumPy arrays, so that sources, launch configurations and bodies are all tested where there is no GPU.
+What is behind it can be replaced (:mod:`~tinymed.kernels.gpu.drivers`). CuPy compiles with NVRTC and launches on the
+current stream. The tests put a driver in its place that compiles the same text for this computer's processor and runs
+it on NumPy arrays, so that sources, launch configurations and bodies are all tested where there is no GPU.
 
 Each source is compiled once for float and once for double: ``REAL`` is one of them. ``INDEX``, for places in arrays,
 is an int, whose divisions are several times as fast as those of a long long; it becomes one (``-DWIDE``) when an array
@@ -18,27 +18,22 @@ from __future__ import annotations
 
 import functools
 import math
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from tinymed.backend import Array, array_namespace, device_of
+from tinymed.backend import Array, array_namespace
+from tinymed.kernels.gpu.drivers import ARRAYS, DRIVERS, Size
+from tinymed.kernels.gpu.reading import KERNELS, LISTS, TYPES, Parameter, load
 from tinymed.ops.registry import OpFunction
 
-SOURCES = Path(__file__).parent / "sources"
+__all__ = [
+    "BODIES", "THREADS", "blocks", "compile_options", "contiguous", "empty", "launch", "load", "on_gpu", "supported",
+]  # fmt: skip
 
 THREADS = 256
 """Threads of a block, unless a kernel needs another number: as many as may use 255 registers each."""
-
-ARRAYS = 32
-"""How many arrays a list of arrays, an argument of type ``Arrays`` or ``Inputs``, has room for."""
-
-_LISTS = ("Arrays", "Inputs")
 
 MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 """How many blocks a grid, and how many threads a block, may have along each axis."""
@@ -46,194 +41,7 @@ MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 MOST_SHARED = 227 * 1024
 """Bytes of shared memory that a block may have on compute capability 9.0 (8.0 has 163 KiB)."""
 
-_PORTABLE_SHARED = 48 * 1024  # more must be asked for, kernel by kernel
-
-_TYPES = {
-    "REAL": None,
-    "float": np.float32,
-    "double": np.float64,
-    "bool": np.bool_,
-    "unsigned char": np.uint8,
-    "int": np.int32,
-    "unsigned int": np.uint32,
-    "long long": np.int64,
-    "unsigned long long": np.uint64,
-    "INDEX": None,
-}
-
 _WIDE_FROM = 2**30  # values of an array, from which on INDEX has 64 bits
-
-_KERNEL = re.compile(r"^KERNEL\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)", re.MULTILINE)
-_PARAMETER = re.compile(r"^(const )?([\w ]+?)\s*(\*?)\s*(?:__restrict__ )?(\w+)$")
-
-
-# --- sources -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a kernel.
-
-    Arguments:
-        name: Its name.
-        type: ``"REAL"``, ``"int"`` ..., or the name of a structure of the prelude, which goes by value.
-        pointer: Whether it is the address of an array.
-        constant: Whether the kernel only reads the array, or the arrays of a list.
-    """
-
-    name: str
-    type: str
-    pointer: bool
-    constant: bool
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of kernels: its name, its text behind the prelude's, and the parameters of each kernel."""
-
-    name: str
-    text: str
-    kernels: dict[str, tuple[Parameter, ...]]
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-
-_KERNELS: dict[str, Source] = {}
-
-
-@functools.cache
-def load(name: str) -> Source:
-    """Read ``sources/<name>.cu``; :func:`launch` knows its kernels from then on."""
-    source = read(SOURCES / f"{name}.cu")
-    for kernel in source.kernels:
-        if kernel in _KERNELS:
-            raise ValueError(f"{name}.cu and {_KERNELS[kernel].name}.cu both have a kernel {kernel}; rename one")
-        _KERNELS[kernel] = source
-    return source
-
-
-def read(path: Path) -> Source:
-    """Read a file of kernels, without making them known to :func:`launch`."""
-    text = _with_includes(path.read_text(encoding="utf-8"), path.name)
-    kernels = {
-        kernel: tuple(_parameter(path.name, kernel, part) for part in signature.split(",") if part.strip())
-        for kernel, signature in _KERNEL.findall(_without_comments(text))
-    }
-    return Source(path.stem, f"{_numbered('prelude.cuh')}\n{text}", kernels)
-
-
-def _numbered(header: str) -> str:
-    return f'#line 1 "{header}"\n' + (SOURCES / header).read_text(encoding="utf-8")
-
-
-def _with_includes(text: str, name: str) -> str:
-    """Put the headers that a source includes into it: what is compiled is one text, wherever that happens."""
-    lines = [f'#line 1 "{name}"']
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.fullmatch(r'#include "(\w+\.cuh)"', line.strip())
-        lines += [_numbered(header[1]), f'#line {number + 1} "{name}"'] if header else [line]
-    return "\n".join(lines) + "\n"
-
-
-def _without_comments(text: str) -> str:
-    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
-
-
-def _parameter(file: str, kernel: str, text: str) -> Parameter:
-    found = _PARAMETER.match(" ".join(text.split()))
-    if not found:
-        raise ValueError(f"{file}: cannot read the parameter {text.strip()!r} of {kernel}")
-    constant, kind, star, name = found.groups()
-    if star and kind not in _TYPES:
-        raise ValueError(f"{file}: {kernel} takes {name} of type {kind} *, which no array has")
-    return Parameter(name, kind, bool(star), bool(constant) or kind == "Inputs")
-
-
-# --- drivers -------------------------------------------------------------------------------------------------------
-
-Size = tuple[int, int, int]
-
-
-class Driver(Protocol):
-    """What compiles a source and runs its kernels."""
-
-    def launch(
-        self,
-        source: Source,
-        kernel: str,
-        options: tuple[str, ...],
-        grid: Size,
-        block: Size,
-        arguments: list[Any],
-        shared_bytes: int,
-    ) -> None:
-        """Run a kernel: an argument is an array, None, a NumPy number, a structure (size 1), or a list of arrays."""
-
-    def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
-        """Return an array, on the device of ``like``, that a kernel is about to fill."""
-
-
-class CudaDriver:
-    """Compiles with NVRTC, through CuPy, and launches on the current stream."""
-
-    def __init__(self) -> None:
-        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
-        self._functions: dict[tuple[str, tuple[str, ...], str], Any] = {}
-        self._shared: dict[tuple[int, int], int] = {}
-
-    def launch(
-        self,
-        source: Source,
-        kernel: str,
-        options: tuple[str, ...],
-        grid: Size,
-        block: Size,
-        arguments: list[Any],
-        shared_bytes: int,
-    ) -> None:
-        """See :class:`Driver`; returns before the kernel has run."""
-        key = (source.name, options, kernel)
-        function = self._functions.get(key)
-        if function is None:
-            function = self._functions[key] = self._compile(source, options).get_function(kernel)
-        if shared_bytes > _PORTABLE_SHARED:
-            self._allow_shared(function, shared_bytes)
-        given = tuple(_addresses([a.data.ptr for a in x]) if isinstance(x, list) else x for x in arguments)
-        function(grid, block, given, shared_mem=shared_bytes)
-
-    def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
-        """See :class:`Driver`."""
-        return array_namespace(like).empty(shape, dtype=dtype, device=device_of(like))
-
-    def _compile(self, source: Source, options: tuple[str, ...]) -> Any:
-        import cupy
-
-        key = (source.name, options)
-        if key not in self._modules:
-            self._modules[key] = cupy.RawModule(code=source.text, options=options)
-        return self._modules[key]
-
-    def _allow_shared(self, function: Any, size: int) -> None:
-        import cupy
-
-        key = (id(function), cupy.cuda.device.get_device_id())
-        if size > self._shared.get(key, 0):
-            function.max_dynamic_shared_size_bytes = size
-            self._shared[key] = size
-
-
-_driver: list[Driver] = [CudaDriver()]
-
-
-@contextmanager
-def use_driver(driver: Driver) -> Iterator[None]:
-    """Run kernels by another driver inside a ``with`` block."""
-    _driver.append(driver)
-    try:
-        yield
-    finally:
-        _driver.pop()
 
 
 def compile_options(real: str, wide: bool = False, **constants: Any) -> tuple[str, ...]:
@@ -275,7 +83,7 @@ def launch(
     Raises:
         ValueError: If an argument is not what the kernel's signature says, or no GPU has room for the launch.
     """
-    source = _KERNELS.get(kernel)
+    source = KERNELS.get(kernel)
     if source is None:
         raise ValueError(f"no loaded source has a kernel {kernel!r}; load its source first")
     grid, block = _size(grid), _size(block)
@@ -289,7 +97,7 @@ def launch(
     wide = any(p.pointer and a is not None and a.size >= _WIDE_FROM for p, a in zip(parameters, args, strict=True))
     arguments = [_argument(kernel, p, value, real, wide) for p, value in zip(parameters, args, strict=True)]
     options = _options("float" if real == np.float32 else "double", wide, **constants)
-    _driver[-1].launch(source, kernel, options, grid, block, arguments, shared_bytes)
+    DRIVERS[-1].launch(source, kernel, options, grid, block, arguments, shared_bytes)
 
 
 def _size(size: int | Sequence[int]) -> Size:
@@ -309,7 +117,7 @@ def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> 
     """Return the dtype that REAL stands for: that of the arrays, which must agree."""
     found = None
     for p, value in zip(parameters, args, strict=True):
-        if value is None or not ((p.pointer and p.type == "REAL") or p.type in _LISTS):
+        if value is None or not ((p.pointer and p.type == "REAL") or p.type in LISTS):
             continue
         for array in value if isinstance(value, list) else (value,):
             dtype = np.dtype(array.dtype)
@@ -322,9 +130,9 @@ def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> 
 def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype, wide: bool) -> Any:
     if p.pointer:
         if value is not None:
-            _check_array(kernel, p, value, real if p.type == "REAL" else _TYPES[p.type])
+            _check_array(kernel, p, value, real if p.type == "REAL" else TYPES[p.type])
         return value
-    if p.type in _LISTS:
+    if p.type in LISTS:
         if len(value) > ARRAYS:
             raise ValueError(f"{kernel} takes at most {ARRAYS} arrays as {p.name} but got {len(value)}")
         for array in value:
@@ -334,7 +142,7 @@ def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype, wide: bool)
         return real.type(value)
     if p.type == "INDEX":
         return np.int64(value) if wide else np.int32(value)
-    kind = _TYPES.get(p.type)
+    kind = TYPES.get(p.type)
     return structure(p.type, tuple(value)) if kind is None else kind(value)
 
 
@@ -362,13 +170,6 @@ def structure(name: str, numbers: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{name} has room for {room} numbers of type {kind} but got {numbers}")
     filled = np.zeros(1, dtype)
     filled["numbers"][0, : len(numbers)] = numbers
-    return filled
-
-
-def _addresses(pointers: Sequence[int]) -> np.ndarray:
-    """Return a list of arrays as a structure: as many addresses as it has room for, those left out being null."""
-    filled = np.zeros(1, np.dtype([("at", np.uint64, ARRAYS)]))
-    filled["at"][0, : len(pointers)] = pointers
     return filled
 
 
@@ -403,4 +204,4 @@ def contiguous(x: Array) -> Array:
 
 def empty(shape: Sequence[int], like: Array, dtype: Any = None) -> Array:
     """Return an array on the device of ``like``, of its dtype unless told, whose values a kernel is about to write."""
-    return _driver[-1].empty(tuple(shape), dtype or like.dtype, like)
+    return DRIVERS[-1].empty(tuple(shape), dtype or like.dtype, like)

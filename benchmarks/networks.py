@@ -102,24 +102,24 @@ def unsupported(network: Network) -> str | None:
     return None
 
 
-def batches(network: Network, count: int = STEPS) -> list[tuple[np.ndarray, np.ndarray]]:
+def batches(network: Network, count: int = STEPS, size: int = BATCH) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return images of uniform noise, or a noisy wave, with targets as the network's loss wants them."""
     draw = np.random.default_rng(0)
     found = []
     for _ in range(count):
-        x = draw.random((BATCH, *network.shape), dtype=np.float32)
+        x = draw.random((size, *network.shape), dtype=np.float32)
         y: np.ndarray
         if not network.classes:
             y = x.mean(axis=(1, 2), keepdims=True)[:, :, 0]
         else:
-            labels = draw.integers(0, network.classes, BATCH)
+            labels = draw.integers(0, network.classes, size)
             y = np.eye(network.classes, dtype=np.float32)[labels] if network.loss.startswith("cat") else labels
             y = y[:, None].astype(np.float32) if network.classes == 2 else y
         found.append((x, y))
     return found
 
 
-def step_flops(model: Any) -> tuple[int, int]:
+def step_flops(model: Any, size: int = BATCH) -> tuple[int, int]:
     """Return the floating-point operations of a training step and of a prediction of one batch.
 
     Backward computes two products as large as forward's, one for the weights and one for the input, but nobody needs
@@ -127,7 +127,7 @@ def step_flops(model: Any) -> tuple[int, int]:
     """
     first, *others = model.flops_by_node().values()
     forward = first + sum(others)
-    return BATCH * (3 * forward - first), BATCH * forward
+    return size * (3 * forward - first), size * forward
 
 
 @contextlib.contextmanager

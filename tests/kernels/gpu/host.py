@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -137,8 +138,9 @@ def _run(library, source, kernel, grid, block, arguments, shared_bytes, backward
             int(backwards),
         )
         if found:
-            listed = ", ".join(f"{i} {name}" for i, name in enumerate(names))
-            raise KernelError(f"{kernel}: {found.decode()} (grid {grid}, block {block}; buffers: {listed})")
+            named = dict(enumerate([*names, "the shared memory"]))
+            what = re.sub(r"buffer (\d+)", lambda number: named[int(number[1])], found.decode())
+            raise KernelError(f"{kernel}: {what} (grid {grid}, block {block})")
         results = {}
         for place, (address, array) in written.items():
             results[place] = np.empty_like(array)

@@ -130,6 +130,19 @@ def large_calls(dtype, recurrent=True):
     return [Call(name, draw(rng, dtype), options, 0) for name, draw, options in wanted]
 
 
+# --- the weights of a model --------
+
+
+def weights_of_a_model(dtype):
+    """Return the arguments of each update: lists of forty weights, some of them empty, some large."""
+    rng = np.random.default_rng(0)
+    sizes = [(3, 3, 2, 4), (4,), (0,), (300,), ()] * 8
+    return {
+        name: [[rng.random(size).astype(dtype) for size in sizes] for _ in range(count)]
+        for name, count in (("sgd_update", 3), ("adam_update", 5), ("rmsprop_update", 5), ("adagrad_update", 3))
+    }
+
+
 # --- running ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,13 +12,11 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.gpu import proofs
-from tests.kernels.gpu.host import HostDriver, KernelError
+from tests.kernels.gpu.host import HostDriver
 from tests.kernels.gpu.proofs import BODY, CASES, OPERATIONS, RECURRENT, assert_agrees, assert_same, drawn, outcome
 from tests.properties import strategies
-from tests.properties.strategies import Call
-from tinymed import precision
 from tinymed.gradcheck.layouts import LAYOUTS
-from tinymed.kernels.gpu import columns, convolution, drivers, reading
+from tinymed.kernels.gpu import convolution, drivers, reading
 from tinymed.ops import REGISTRY, UPDATES
 from tinymed.ops.registry import HELPERS
 
@@ -73,7 +71,7 @@ def test_every_kernel_runs_on_several_blocks(monkeypatch):
             monkeypatch.setattr(convolution, "BUSY", busy)
             for call in proofs.large_calls("float32"):
                 outcome(call, bodies=True)
-        for name, arrays in weights_of_a_model(np.float32).items():
+        for name, arrays in proofs.weights_of_a_model(np.float32).items():
             BODY[name](*arrays)
     grids = recorder.largest_grids()
     others = {"tiled_product", "random_words", "random_choices", "random_uniform"}  # in files of their own
@@ -121,43 +119,6 @@ def test_other_dtypes_go_to_the_textbook(op, host_driver):
     assert host_driver.launches.total() == before
 
 
-def test_a_bias_to_be_repeated_goes_to_the_textbook():
-    """No kernel may read beyond its end."""
-    rng = np.random.default_rng(0)
-    x, kernel, bias = rng.standard_normal((2, 5, 5, 3)), rng.standard_normal((2, 2, 3, 4)), np.ones(1)
-    convolutions = [(op, kernel) for op in ("conv2d", "conv2d_relu", "conv2d_relu_max_pool")]
-    for op, weights in (*convolutions, ("conv2d_transpose", np.moveaxis(kernel, 2, 3)), ("dense", kernel[0, 0])):
-        found, wanted = BODY[op](x, weights, bias)[0], REGISTRY[op].forward.textbook(x, weights, bias)[0]
-        assert_same({"y": found}, {"y": wanted})
-
-
-# --- convolution through columns ------------------------------------------------------------------------------------
-
-
-def test_columns_are_made_a_few_images_at_a_time(monkeypatch, host_driver):
-    monkeypatch.setattr(columns, "_LONG", 8)
-    monkeypatch.setattr(columns, "_MANY", 2)
-    monkeypatch.setattr(columns, "COLUMNS_BYTES", 2 * 8 * 9 * 27 * 4)  # those of two images
-    x, kernel, bias = (np.random.default_rng(0).standard_normal(s) for s in ((5, 8, 9, 3), (3, 3, 3, 4), (4,)))
-    for op in ("conv2d", "conv2d_relu", "conv2d_relu_max_pool"):
-        for images in (5, 0):
-            before = host_driver.launches["im2col"]
-            arrays = [a.astype("float32") for a in (x[:images], kernel, bias)]
-            assert_agrees(Call(op, arrays, {"padding": "same"}))
-            assert host_driver.launches["im2col"] == before + (6 if images and op != "conv2d_relu_max_pool" else 0)
-
-
-def test_tensor_cores_make_columns_worth_it(host_driver):
-    kernel = np.ones((3, 3, 8, 16), np.float32)
-    assert not columns.worth_it(kernel, 1)
-    precision.set_precision("tf32")
-    try:
-        assert columns.worth_it(kernel, 1) and not columns.worth_it(kernel, 2)
-        assert not columns.worth_it(kernel.astype("float64"), 1)
-    finally:
-        precision.set_precision("float32")
-
-
 # --- drawn calls ----------------------------------------------------------------------------------------------------
 
 often = settings(
@@ -181,73 +142,6 @@ def test_drawn_calls(call):
     wanted = outcome(call, bodies=False)
     event(f"{call.op}{' raises' if isinstance(wanted, Exception) else ''}")
     assert_same(outcome(call, bodies=True), wanted)
-
-
-# --- optimizers -----------------------------------------------------------------------------------------------------
-
-
-def weights_of_a_model(dtype):
-    """Return the arguments of each update: lists of forty weights, some of them empty, some large."""
-    rng = np.random.default_rng(0)
-    sizes = [(3, 3, 2, 4), (4,), (0,), (300,), ()] * 8
-    return {
-        name: [[rng.random(size).astype(dtype) for size in sizes] for _ in range(count)]
-        for name, count in (("sgd_update", 3), ("adam_update", 5), ("rmsprop_update", 5), ("adagrad_update", 3))
-    }
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("in_place", [True, False])
-@pytest.mark.parametrize("name", sorted(UPDATES))
-def test_all_weights_in_one_launch(name, dtype, in_place, host_driver):
-    arrays = weights_of_a_model(dtype)[name]
-    options = {"learning_rate": 0.3, "weight_decay": 0.1}
-    if name in ("sgd_update", "rmsprop_update"):
-        options["momentum"] = 0.9
-    before = host_driver.launches.total()
-    wanted = [UPDATES[name].textbook(*one, **options) for one in zip(*arrays, strict=True)]
-    own = [[a.copy() for a in column] for column in arrays]
-    out = (own[0], *own[2:]) if in_place else None
-    found = BODY[name](*own, **options, out=out)
-    assert host_driver.launches.total() == before + 2  # 32 at a time
-    for column, right in zip(found, zip(*wanted, strict=True), strict=True):
-        for a, b in zip(column, right, strict=True):
-            assert a.shape == np.shape(b) and a.dtype == b.dtype
-            np.testing.assert_allclose(a, b, rtol=1e-12 if dtype == "float64" else 2e-5)
-    if not in_place:
-        for column, start in zip(own, arrays, strict=True):
-            for a, b in zip(column, start, strict=True):
-                np.testing.assert_array_equal(a, b)
-
-
-@often
-@given(strategies.update_calls())
-def test_drawn_steps_of_optimizers(call):
-    body, function = BODY[call.op], UPDATES[call.op]
-    call.arrays = [None if a is None else np.asarray(a) for a in call.arrays]
-    with np.errstate(all="ignore"):
-        wanted = function.textbook(*call.arrays, **call.options)
-        found = body(*call.arrays, **call.options)
-        own = [None if a is None else np.array(a) for a in call.arrays]
-        body(*own, **call.options, out=(own[0], *own[2:]))
-    for results in (found, (own[0], *own[2:])):
-        for a, b in zip(results, wanted, strict=True):
-            assert (a is None) == (b is None)
-            if b is not None:
-                assert np.shape(a) == np.shape(b) and a.dtype == b.dtype
-                np.testing.assert_allclose(a, b, rtol=1e-12 if b.dtype == np.float64 else 2e-5, atol=1e-7)
-
-
-def test_what_an_update_cannot_take_at_once_goes_one_by_one(host_driver):
-    rng = np.random.default_rng(0)
-    weights = [rng.random(5), rng.random(4).astype("float32"), rng.random((6, 4))[:, ::2]]
-    grads = [np.ones_like(w) for w in weights]
-    before = host_driver.launches.total()
-    found, slot = BODY["sgd_update"](weights, grads, None, 0.5)
-    assert host_driver.launches.total() == before and slot is None
-    for w, g, new in zip(weights, grads, found, strict=True):
-        np.testing.assert_allclose(new, w - 0.5 * g)
-        assert new.dtype == w.dtype
 
 
 # --- the proof catches mistakes -------------------------------------------------------------------------------------
@@ -289,15 +183,3 @@ def test_planted_mistakes_are_caught(file, op, right, wrong, monkeypatch, tmp_pa
     with drivers.use_driver(HostDriver(library_folder)), pytest.raises(AssertionError):
         for call in calls:
             assert_agrees(call)
-
-
-def test_planted_mistake_in_a_step_of_an_optimizer(monkeypatch, tmp_path, library_folder):
-    """The search for a weight ends one too early."""
-    folder = shutil.copytree(reading.SOURCES, tmp_path / "sources")
-    file = folder / "updates.cu"
-    file.write_text(file.read_text().replace("ends.at[weight + half - 1] <= i", "ends.at[weight + half - 1] < i"))
-    monkeypatch.setattr(reading, "SOURCES", folder)
-    monkeypatch.setitem(reading.KERNELS, "sgd", reading.read(file))
-    arrays = weights_of_a_model("float32")["sgd_update"]
-    with drivers.use_driver(HostDriver(library_folder)), pytest.raises(KernelError, match="behind the end of buffer"):
-        BODY["sgd_update"](*arrays)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from tests.kernels.gpu import proofs
-from tests.kernels.gpu.test_bodies import weights_of_a_model
 from tinymed.kernels.gpu import convolution, drivers, launching, products, random, reading
 
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -29,7 +28,7 @@ def _record():
                 patch.setattr(convolution, "BUSY", busy)
                 for call in proofs.large_calls(dtype):
                     proofs.outcome(call, bodies=True)
-            for name, arrays in weights_of_a_model(dtype).items():
+            for name, arrays in proofs.weights_of_a_model(dtype).items():
                 proofs.BODY[name](*arrays)
             a, b = (np.ones((3, n, n), dtype) for n in (70, 70))
             for turned in (a, a.swapaxes(1, 2)):

@@ -1,12 +1,14 @@
 """The recurrent kernels against the textbook: every argument, and every way to lay weights out on a multiprocessor."""
 
+import hashlib
+import re
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from tinymed.kernels.gpu import recurrent
-from tinymed.kernels.gpu.launching import BODIES
+from tinymed.kernels.gpu import reading, recurrent
+from tinymed.kernels.gpu.launching import BODIES, compile_options
 from tinymed.ops import REGISTRY, textbook
 
 GATES = {"gru": 3, "lstm": 4, "simple_rnn": 1}
@@ -89,7 +91,7 @@ def test_a_hidden_size_of_several_warps(on_host, kind, U):
 
 @pytest.mark.parametrize("kind", GATES)
 def test_weights_beyond_the_registers_lie_in_shared_memory(on_host, few_registers, kind):
-    assert layout(kind, 10).constants == {"UNITS": 10, "KEPT": 4, "ROWS": 1, "REST_SHARED": 1}
+    assert layout(kind, 10).constants == {"UNITS": 10, "KEPT": 4, "ROWS": 1, "AHEAD": 2, "REST_SHARED": 1}
     check(kind, 2, 5, 2, 10)
 
 
@@ -109,9 +111,11 @@ def test_large_batches_put_several_samples_into_a_block(on_host, kind, N, rows):
 
 def test_sizes_that_fit_and_that_do_not():
     fits = layout("lstm", 50, 32)
-    assert fits == recurrent.Plan(224, 1, 1632, {"UNITS": 50, "KEPT": 52, "ROWS": 1, "REST_SHARED": 1})
+    assert fits == recurrent.Plan(224, 1, 1632, {"UNITS": 50, "KEPT": 52, "ROWS": 1, "AHEAD": 4, "REST_SHARED": 1})
     assert layout("lstm", 128, room=227 * 1024).constants["REST_SHARED"] == 1
     assert layout("lstm", 128, room=99 * 1024).constants["REST_SHARED"] == 0
+    assert [layout("lstm", 128, N).rows for N in (128, 129)] == [1, 4]  # weights read from the cache are shared
+    assert [layout("lstm", 50, N).rows for N in (256, 257, 512, 513)] == [1, 2, 2, 4]
     assert layout("lstm", 256) is not None and layout("lstm", 257) is None  # threads of a block
     assert layout("simple_rnn", 512) is not None and layout("simple_rnn", 513) is None  # a MiB of weights
     for kind in GATES:
@@ -119,6 +123,38 @@ def test_sizes_that_fit_and_that_do_not():
             for itemsize in (4, 8):
                 found = layout(kind, U, 600, itemsize)
                 assert found is None or (found.threads <= 1024 and found.shared <= 99 * 1024), (kind, U)
+
+
+@pytest.fixture(scope="module")
+def said_of(library_folder):
+    """Return what NVIDIA's compiler says of a source, kept from run to run under a name that changes with the text."""
+    nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", exc_type=ImportError, reason="no CuPy")
+    try:
+        version = nvrtc.getVersion()
+    except Exception as error:  # whatever CuPy says where the library is missing
+        pytest.skip(f"no NVRTC ({error}); pip install nvidia-cuda-nvrtc-cu12")
+
+    def compiled(source, options):
+        options = (*options, "-arch=sm_90", "--ptxas-options=-v")
+        key = hashlib.sha256(repr((source.text, options, version)).encode()).hexdigest()[:16]
+        kept = library_folder / f"registers-{source.name}-{key}.txt"
+        if not kept.exists():
+            program = nvrtc.createProgram(source.text, f"{source.name}.cu", [], [])
+            nvrtc.compileProgram(program, options)
+            kept.write_text(nvrtc.getProgramLog(program))
+        return kept.read_text()
+
+    return compiled
+
+
+@pytest.mark.parametrize(("kind", "U"), [("lstm", 100), ("lstm", 128), ("gru", 100), ("gru", 128), ("simple_rnn", 128)])
+def test_the_plan_leaves_registers_enough(said_of, kind, U):
+    for N in (32, 1000):
+        found = layout(kind, U, N, room=227 * 1024)
+        log = said_of(reading.load(kind), compile_options("float", PHI=1, SIGMA=2, **found.constants))
+        used = [int(number) for number in re.findall(r"Used (\d+) registers", log)]
+        assert len(used) == log.count(" 0 bytes spill stores, 0 bytes spill loads") == 2, log
+        assert max(used) * 32 * -(-found.threads // 128) <= recurrent.REGISTERS
 
 
 def test_the_device_says_how_much_shared_memory_it_has():

@@ -37,8 +37,11 @@ CODES = {"linear": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
 MOST_WEIGHTS = 2**20
 """Bytes of recurrent weights from which on a step is better left to a matrix product."""
 
-REGISTERS = 2**16
-"""Registers of a multiprocessor, 32 bits each."""
+REGISTERS = 2**14
+"""Registers of 32 bits in a quarter of a multiprocessor; every fourth warp of a block runs there."""
+
+OTHERS = 56
+"""Registers that a thread needs for addresses and what else is neither a weight nor a value of a step."""
 
 Gradients = tuple[Array | None, ...]
 
@@ -63,27 +66,41 @@ def _whole_warps(count: int) -> int:
 def plan(gates: int, units: int, samples: int, itemsize: int, room: int) -> Plan | None:
     """Return the layout of a layer, None if no multiprocessor has room for it.
 
+    Up to 256 samples have a block each: a large GPU runs all of them at once. Where there are more, or where weights
+    are read from the cache at every step, a block takes several samples, which share what is read.
+
     Args:
         gates: Columns of the recurrent kernel for each unit.
         units: Size of the state.
-        samples: Size of the batch: from 257 on, a block takes several samples.
+        samples: Size of the batch.
         itemsize: Bytes of a number.
         room: Bytes of shared memory that a block may have.
     """
-    threads = {4: _whole_warps(3 * units) + _whole_warps(units), 3: _whole_warps(3 * units), 1: _whole_warps(units)}[
-        gates
-    ]
+    columns = _whole_warps(units) if gates == 1 else _whole_warps(3 * units)  # an LSTM's candidates have warps apart
+    threads = columns + _whole_warps(units) if gates == 4 else columns
     if threads > 1024 or gates * units * units * itemsize > MOST_WEIGHTS:
         return None
-    rows, padded, words = 1 if samples <= 256 else 2 if samples <= 512 else 4, -(-units // 4) * 4, itemsize // 4
-    registers = min(255, REGISTERS // threads // 8 * 8)
-    needed = 40 + (40 + 8 * rows) * words  # for all but the weights
-    kept = min(padded, max(4, (registers - needed) // words // 4 * 4))
+    found = _layout(gates, units, threads, 1 if samples <= 256 else 2 if samples <= 512 else 4, itemsize, room)
+    if samples > 128 and not found.constants["REST_SHARED"]:
+        found = _layout(gates, units, threads, 16 // itemsize, itemsize, room)
+    return found
+
+
+def _layout(gates: int, units: int, threads: int, rows: int, itemsize: int, room: int) -> Plan:
+    padded, words = -(-units // 4) * 4, itemsize // 4
+    warps = -(-threads // 128)  # of the quarter that has most
+    registers = min(255, REGISTERS // (32 * warps) // 8 * 8)
+    kept, ahead = 0, 8
+    while kept < padded and ahead > 2:  # rather than read weights, fetch fewer steps ahead
+        ahead //= 2
+        values = 2 * rows if gates == 1 else (gates + 3) * -(-rows * units // threads)  # for each of those steps
+        others = OTHERS + (values * ahead + 8 * rows) * words
+        kept = min(padded, max(4, (registers - others) // words // 4 * 4))
     shared = rows * (padded + units) * max(gates, 2) * itemsize
     rest = (padded - kept) * threads * itemsize
-    rest_shared = shared + rest <= room
-    constants = {"UNITS": units, "KEPT": kept, "ROWS": rows, "REST_SHARED": int(rest_shared)}
-    return Plan(threads, rows, shared + rest * rest_shared, constants)
+    fits = shared + rest <= room
+    constants = {"UNITS": units, "KEPT": kept, "ROWS": rows, "AHEAD": ahead, "REST_SHARED": int(fits)}
+    return Plan(threads, rows, shared + rest if fits else shared, constants)
 
 
 _rooms: dict[str, int] = {}  # by the device's name; CuPy's devices are no keys

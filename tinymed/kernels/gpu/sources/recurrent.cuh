@@ -1,12 +1,14 @@
 // What the recurrent sources share. A block takes ROWS samples through all steps, alone: it never waits for another one.
 // Of each matrix product a thread owns one column for the whole sequence; the first KEPT of its weights stay in
 // registers, the rest in shared memory (REST_SHARED) or, where that is too small, in the cache behind the large memory.
-// The state lies in shared memory, whence all threads read the same four values at once; a step has two barriers.
+// The state lies in shared memory, whence all threads read the same four values at once; a step has two barriers. Values
+// of the AHEAD next steps are on their way from the large memory.
 
 #ifndef UNITS  // compiled on its own: any sizes will do
 #define UNITS 6
 #define KEPT 4
 #define ROWS 2
+#define AHEAD 2
 #define PHI 1
 #define SIGMA 2
 #define REST_SHARED 1
@@ -15,7 +17,6 @@
 #define PADDED ((UNITS + 3) / 4 * 4)       // room for one state, read four values at a time; what is beyond UNITS is zero
 #define WHOLE_WARPS(n) (((n) + 31) / 32 * 32)
 #define ITEMS(threads) ((ROWS * UNITS + (threads) - 1) / (threads))  // states of each thread, where threads own states
-#define AHEAD 4                            // steps for which values are on their way from the large memory
 
 struct __align__(16) Four {
     REAL a, b, c, d;

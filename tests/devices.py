@@ -70,9 +70,10 @@ _METHODS = {
     **dict.fromkeys(("__bool__", "__int__", "__float__", "__complex__", "__index__"), TO_HOST),
     **dict.fromkeys(("__array__", "__buffer__", "__dlpack__", "__repr__", "to_device"), TO_HOST),
 }
-_FUNCTIONS = dict.fromkeys(
-    ("nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"), WAITS
-)  # fmt: skip
+_FUNCTIONS = {
+    **dict.fromkeys(("nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"), WAITS),
+    "clip": TO_DEVICE,  # on CuPy array-api-compat brings the limits there, and takes what is under a mask
+}
 
 
 def _stack():

@@ -142,9 +142,9 @@ class ConfusionMetric(Metric):
         xp = array_namespace(p)
         if self._even:
             steps = len(self._thresholds) - 1
-            p = xp.ceil(xp.clip(p, 0.0, 1.0) * steps)
+            p = xp.ceil(xp.minimum(xp.maximum(p, 0.0), 1.0) * steps)
             if self._margin:
-                p = xp.clip(p, 1.0, None)  # all are above the first
+                p = xp.maximum(p, 1.0)  # all are above the first
         limits = range(len(self._thresholds)) if self._even else self._limits_with_margin()
         return weight_above(p, constant(limits, p), weights)
 

@@ -18,7 +18,8 @@ def clip_by_value(x: Array, limit: float) -> Array:
     >>> clip_by_value(np.array([-3.0, 0.5, 2.0]), 1.0)
     array([-1. ,  0.5,  1. ])
     """
-    return array_namespace(x).clip(x, -limit, limit)
+    xp = array_namespace(x)
+    return xp.minimum(xp.maximum(x, -limit), limit)
 
 
 def clip_by_norm(x: Array, limit: float) -> Array:
@@ -45,7 +46,7 @@ def clip_by_global_norm(arrays: Sequence[Array], limit: float) -> list[Array]:
         return []
     norm = global_norm(arrays)
     xp = array_namespace(norm)
-    scale = limit / xp.clip(norm, limit)  # exactly 1 for a norm within the limit
+    scale = limit / xp.maximum(norm, limit)  # exactly 1 for a norm within the limit
     scale = xp.where(xp.isfinite(norm), scale, xp.nan)
     return [x * xp.astype(scale, x.dtype, copy=False) for x in arrays]
 

@@ -211,7 +211,7 @@ def rmsprop_update(
     spread = v
     if average is not None:
         average = rho * average + (1 - rho) * grad
-        spread = xp.clip(v - average * average, 0.0)
+        spread = xp.maximum(v - average * average, 0.0)
     d = number(param, itself, learning_rate) * grad / xp.sqrt(spread + epsilon)
     if m is None:
         return _deliver((param - d, v, None, average), out)

@@ -159,7 +159,8 @@ def standardize(x: Any, mask: Any = None, epsilon: float = 1e-8) -> Array:
 
 def _between(x: Array, low: Any, width: Any) -> Array:
     """Map [low, low + width] to [0, 1] and cut what lies outside."""
-    return backend.array_namespace(x).clip((x - low) / width, 0.0, 1.0)
+    xp = backend.array_namespace(x)
+    return xp.minimum(xp.maximum((x - low) / width, 0.0), 1.0)
 
 
 def _floating(x: Any) -> Array:

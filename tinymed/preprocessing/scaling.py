@@ -75,7 +75,8 @@ class MinMax:
         """Return scaled values, on the device that ``x`` is on; a channel that never changed becomes ``low``."""
         x, least, spread = self._known(x)
         scaled = self.low + (x - least) / spread * (self.high - self.low)
-        return array_namespace(x).clip(scaled, self.low, self.high) if self.clip else scaled
+        xp = array_namespace(x)
+        return xp.minimum(xp.maximum(scaled, self.low), self.high) if self.clip else scaled
 
     def inverse_transform(self, x: Array) -> Array:
         """Return values in their own units again."""

@@ -40,7 +40,7 @@ class Intensity(Step):
         which = _numbers(chosen(len(batch), self.probability, rng), images, "bool")
         changed = self.change(images, rng)
         if self.limits is not None:
-            changed = xp.clip(changed, *self.limits)
+            changed = xp.minimum(xp.maximum(changed, self.limits[0]), self.limits[1])
         return batch.but(images=xp.where(which, changed, images))
 
     def _check(self, good: bool, words: str) -> None:
@@ -137,7 +137,7 @@ class Gamma(Intensity):
         xp = backend.array_namespace(images)
         low, high = self.limits or (0.0, 1.0)
         power = np.exp(rng.uniform(np.log(self.least), np.log(self.most), images.shape[0]))
-        part = xp.clip((images - low) / (high - low), 0.0, 1.0)
+        part = xp.minimum(xp.maximum((images - low) / (high - low), 0.0), 1.0)
         return low + (high - low) * part ** _numbers(power, images)
 
 

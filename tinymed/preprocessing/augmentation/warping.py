@@ -106,7 +106,9 @@ class Warp:
             outside = (old_y < -0.5) | (old_y > height - 0.5) | (old_x < -0.5) | (old_x > width - 0.5)
         elif self.border == "reflect":
             old_y, old_x = _reflected(xp, old_y, height), _reflected(xp, old_x, width)
-        old_y, old_x = xp.clip(old_y, 0, height - 1), xp.clip(old_x, 0, width - 1)
+        old_y, old_x = (
+            xp.minimum(xp.maximum(places, 0.0), side - 1.0) for places, side in ((old_y, height), (old_x, width))
+        )
         first = xp.arange(old_y.shape[0])[:, None, None] * height  # the row where each image begins
         return xp.stack([old_y + first, old_x]), outside
 

@@ -1,13 +1,14 @@
 """Recurrent operations on the GPU: all steps of a sequence in one launch for each layer and direction.
 
-What takes the time of a recurrent layer is not arithmetic but waiting: one step can only begin when the one before has
-ended, and a launch for each takes microseconds. Here a block keeps one to four samples for the whole sequence and
-never waits for another block. Its threads own one column of the recurrent kernel each, in registers (512 bytes of
-weights are read from there in the time that shared memory delivers 16), what does not fit in shared memory, and what
-does not fit there in the cache. The state lies in shared memory, from where all threads of a warp get the same four
-values with one load; four sums side by side keep the additions from waiting for each other; values from the large
-memory are asked for four steps before they are needed. With two barriers for an LSTM or a GRU and one for a simple
-network, a step of 50 units is some 350 cycles, a fifth of a microsecond. No atomics, no shuffles: sums have one order.
+What takes the time of a recurrent layer is not arithmetic but waiting: a step can only begin when the one before has
+ended, and a launch for each takes microseconds. Here a block keeps a few samples for the whole sequence and never waits
+for another block. Of the recurrent kernel each thread owns one column: in registers, where it is read fastest; what
+does not fit there in shared memory, and what does not fit there either comes from the cache at every step. The state
+lies in shared memory, from where all threads of a warp get the same four values with one load. Four sums side by side
+keep the additions from waiting for each other, and values from the large memory are asked for up to four steps before
+they are needed. A step then is: 13 loads and 50 multiplications of each thread (50 units), an activation, a barrier,
+the new state, a barrier: by the latencies of an H200 about 350 cycles, a fifth of a microsecond. A simple network has
+one barrier. There are no atomics and no shuffles: every sum has one order, and results repeat bit for bit.
 
 The input's product is one matrix product over all samples and steps before, the gradients of weights and input are one
 each afterwards. What no kernel can do (other activations, reset before the product, mixed dtypes, more than a MiB of

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tinymed
-from tinymed import gradcheck
+from tinymed import cuda, gradcheck
 from tinymed.applications import nodules
 from tinymed.cli import app
 
@@ -99,6 +99,37 @@ def test_gradcheck_passes_on_its_arguments_and_status(monkeypatch):
 def test_gradcheck_faults(monkeypatch):
     monkeypatch.setattr(gradcheck, "demonstrate_faults", lambda: 0, raising=False)
     assert CliRunner().invoke(app, ["gradcheck", "--faults"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "digits", "--out", "nowhere"],
+        ["evaluate", "model.safetensors", "--data", "data.npz"],
+        ["predict", "model.safetensors", "image.png"],
+        ["explain", "model.safetensors", "image.png"],
+        ["crossvalidate", "nodules", "--out", "nowhere"],
+        ["gradcheck", "dense"],
+        ["gradcheck", "--faults"],
+        ["bench", "P0"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_every_command_says_why_a_gpu_cannot_be_had(arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cuda, "_computes", False)
+    monkeypatch.setattr(cuda, "probe", lambda: "CUDARuntimeError: cudaErrorInsufficientDriver")
+    monkeypatch.setattr(cuda, "driver", lambda: None)
+    refused([*arguments, "--backend", "cupy"], "'cupy' cannot run here", "no NVIDIA driver", "to mend it")
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_run_on_the_backend_they_are_told(run):
+    model, examples = (str(run[0] / name) for name in ("model.safetensors", "examples.npz"))
+    for command in (["predict", model, examples], ["evaluate", model, "--data", examples]):
+        here, there = (CliRunner().invoke(app, [*command, "--backend", name]) for name in ("numpy", "array_api_strict"))
+        assert there.exit_code == 0, there.output
+        assert here.output.split()[:3] == there.output.split()[:3]
 
 
 def test_gradcheck_for_real():

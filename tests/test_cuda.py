@@ -158,7 +158,17 @@ def test_a_broken_cupy_is_noticed(monkeypatch):
     assert cuda.probe() == "a sum of ones came out wrong"
 
 
+def test_cupy_is_tried_until_it_has_computed_once(monkeypatch):
+    tried = []
+    monkeypatch.setattr(cuda, "_computes", False)
+    monkeypatch.setattr(cuda, "probe", lambda: tried.append(1) or "")
+    cuda.require()
+    cuda.require()
+    assert tried == [1]
+
+
 def test_asking_for_cupy_fails_at_once_with_reason_and_remedy(monkeypatch):
+    monkeypatch.setattr(cuda, "_computes", False)
     monkeypatch.setattr(cuda, "probe", lambda: "CUDARuntimeError: cudaErrorNoDevice")
     monkeypatch.setattr(cuda, "driver", lambda: Driver((12, 4), error=100))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -186,10 +186,18 @@ def probe() -> str:
 
 def require() -> None:
     """Raise ValueError, with reason and remedy, unless CuPy can compute here."""
+    global _computes
+    if _computes:
+        return
     failure = probe()
     if failure:
         found = trouble(facts(failure)) or Trouble(f"it fails with {failure}", "see `tinymed doctor`")
         raise ValueError(f"backend 'cupy' cannot run here: {found.line()}")
+    _computes = True
+
+
+_computes = False
+"""Whether CuPy has computed something in this process."""
 
 
 def trouble(known: Facts) -> Trouble | None:

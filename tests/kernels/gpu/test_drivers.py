@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinymed.kernels.gpu import drivers, reading
-from tinymed.kernels.gpu.drivers import ARRAYS, CudaDriver
+from tinymed.kernels.gpu.drivers import CudaDriver
 
 
 class Kernel:
@@ -65,7 +65,7 @@ def test_lists_of_arrays_go_as_addresses(modules):
     driver = CudaDriver()
     driver.launch(reading.load("updates"), "sgd", (), (1, 1, 1), (1, 1, 1), [[OnDevice(16), OnDevice(48)], []], 0)
     (_, _, (first, second), _) = modules[0].kernels["sgd"].calls[0]
-    assert first.size == 1 and first.nbytes == 8 * ARRAYS
+    assert first.size == 1 and first.nbytes == 8 * reading.ARRAYS
     assert first["at"][0, :3].tolist() == [16, 48, 0] and not second["at"].any()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.kernels.gpu.proofs import Recorder
 from tinymed.kernels.gpu import drivers, launching, reading
-from tinymed.kernels.gpu.launching import blocks, compile_options, contiguous, launch, on_gpu, structure, supported
+from tinymed.kernels.gpu.launching import blocks, compile_options, contiguous, launch, on_gpu, supported
 from tinymed.ops import conv2d
 
 
@@ -103,21 +103,19 @@ def test_wrong_arguments(recorder):
     with pytest.raises(ValueError, match="Windows has room for 19 numbers"):
         launch("im2col", 1, 1, (x, x, range(20), 1))
     with pytest.raises(ValueError, match="Windows has room for 19 numbers"):
-        structure("Windows", (2**31,))
+        reading.structure("Windows", (2**31,))
     assert not recorder.launched
 
 
 def test_structures_are_those_of_the_prelude():
     text = (reading.SOURCES / "prelude.cuh").read_text()
     body = text.split("struct Windows {")[1].split("}")[0]
-    assert (
-        len(body.replace("int", "").replace(";", "").split(",")) == launching.STRUCTURES["Windows"]["numbers"].shape[0]
-    )
+    assert len(body.replace("int", "").replace(";", "").split(",")) == reading.STRUCTURES["Windows"]["numbers"].shape[0]
     for name in ("Shape", "Ends"):
-        assert f"struct {name} {{\n    long long at[{launching.STRUCTURES[name]['numbers'].shape[0]}];" in text
+        assert f"struct {name} {{\n    long long at[{reading.STRUCTURES[name]['numbers'].shape[0]}];" in text
     for name in reading.LISTS:
         assert f"struct {name} {{\n" in text
-    assert text.count(f"REAL* at[{drivers.ARRAYS}];") == len(reading.LISTS)
+    assert text.count(f"REAL* at[{reading.ARRAYS}];") == len(reading.LISTS)
 
 
 def test_what_bodies_need():

@@ -9,12 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinymed.backend import Array, array_namespace
-from tinymed.kernels.gpu.reading import Source
+from tinymed.kernels.gpu.reading import ARRAYS, Source
 
 Size = tuple[int, int, int]
-
-ARRAYS = 32
-"""How many arrays a list of arrays, an argument of type ``Arrays`` or ``Inputs``, has room for."""
 
 _PORTABLE_SHARED = 48 * 1024  # more must be asked for, kernel by kernel
 

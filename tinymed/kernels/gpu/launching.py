@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinymed.backend import Array, array_namespace
-from tinymed.kernels.gpu.drivers import ARRAYS, DRIVERS, Size
-from tinymed.kernels.gpu.reading import KERNELS, LISTS, TYPES, Parameter, load
+from tinymed.kernels.gpu.drivers import DRIVERS, Size
+from tinymed.kernels.gpu.reading import ARRAYS, KERNELS, LISTS, Parameter, load
 from tinymed.ops.registry import OpFunction
 
 __all__ = [
@@ -41,6 +42,7 @@ MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 MOST_SHARED = 227 * 1024
 """Bytes of shared memory that a block may have on compute capability 9.0 (8.0 has 163 KiB)."""
 
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _WIDE_FROM = 2**30  # values of an array, from which on INDEX has 64 bits
 
 
@@ -93,10 +95,9 @@ def launch(
     parameters = source.kernels[kernel]
     if len(parameters) != len(args):
         raise ValueError(f"{kernel} takes {len(parameters)} arguments but got {len(args)}")
-    real = _real(kernel, parameters, args)
-    wide = any(p.pointer and a is not None and a.size >= _WIDE_FROM for p, a in zip(parameters, args, strict=True))
-    arguments = [_argument(kernel, p, value, real, wide) for p, value in zip(parameters, args, strict=True)]
-    options = _options("float" if real == np.float32 else "double", wide, **constants)
+    real, wide = _check_arrays(kernel, parameters, args)
+    arguments = [p.convert(value, real, wide) for p, value in zip(parameters, args, strict=True)]
+    options = _options("float" if real is _SINGLE else "double", wide, **constants)
     DRIVERS[-1].launch(source, kernel, options, grid, block, arguments, shared_bytes)
 
 
@@ -108,69 +109,34 @@ def _size(size: int | Sequence[int]) -> Size:
 
 
 def _check_limits(kernel: str, grid: Size, block: Size, shared_bytes: int) -> None:
-    too_large = any(n > most for n, most in zip(grid + block, MOST_BLOCKS + MOST_THREADS, strict=True))
-    if too_large or min(block) < 1 or math.prod(block) > 1024 or shared_bytes > MOST_SHARED:
+    fits = all(map(operator.le, grid + block, MOST_BLOCKS + MOST_THREADS)) and shared_bytes <= MOST_SHARED
+    if not fits or min(block) < 1 or math.prod(block) > 1024:
         raise ValueError(f"no GPU can launch {kernel} with grid={grid}, block={block}, {shared_bytes} shared bytes")
 
 
-def _real(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> np.dtype:
-    """Return the dtype that REAL stands for: that of the arrays, which must agree."""
-    found = None
+def _check_arrays(kernel: str, parameters: Sequence[Parameter], args: Sequence[Any]) -> tuple[np.dtype, bool]:
+    """Return the dtype that REAL stands for, that of the arrays, and whether one of them needs indices of 64 bits."""
+    real, wide = None, False
     for p, value in zip(parameters, args, strict=True):
-        if value is None or not ((p.pointer and p.type == "REAL") or p.type in LISTS):
+        if value is None or not p.arrays:
             continue
-        for array in value if isinstance(value, list) else (value,):
-            dtype = np.dtype(array.dtype)
-            if dtype not in (np.float32, np.float64) or (found is not None and dtype != found):
-                raise ValueError(f"{kernel} expects arrays of one dtype, float32 or float64, but {p.name} is {dtype}")
-            found = dtype
-    return np.dtype(np.float32) if found is None else found
-
-
-def _argument(kernel: str, p: Parameter, value: Any, real: np.dtype, wide: bool) -> Any:
-    if p.pointer:
-        if value is not None:
-            _check_array(kernel, p, value, real if p.type == "REAL" else TYPES[p.type])
-        return value
-    if p.type in LISTS:
-        if len(value) > ARRAYS:
+        if p.type in LISTS and len(value) > ARRAYS:
             raise ValueError(f"{kernel} takes at most {ARRAYS} arrays as {p.name} but got {len(value)}")
-        for array in value:
-            _check_array(kernel, p, array, real)
-        return value
-    if p.type == "REAL":
-        return real.type(value)
-    if p.type == "INDEX":
-        return np.int64(value) if wide else np.int32(value)
-    kind = TYPES.get(p.type)
-    return structure(p.type, tuple(value)) if kind is None else kind(value)
-
-
-def _check_array(kernel: str, p: Parameter, array: Any, dtype: Any) -> None:
-    if array.dtype != dtype:
-        raise ValueError(f"{kernel} expects {p.name} with dtype {np.dtype(dtype)} but got {array.dtype}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{kernel} expects {p.name} in C order but got strides {array.strides}")
-
-
-STRUCTURES = {
-    "Windows": np.dtype([("numbers", np.int32, 19)]),
-    "Shape": np.dtype([("numbers", np.int64, 8)]),
-    "Ends": np.dtype([("numbers", np.int64, ARRAYS)]),
-}
-"""Structures of the prelude, which go to a kernel by value: nothing but whole numbers of one kind."""
-
-
-@functools.lru_cache(maxsize=4096)
-def structure(name: str, numbers: tuple[int, ...]) -> np.ndarray:
-    """Return a structure of the prelude as an array of size one; numbers left out are zero."""
-    dtype = STRUCTURES[name]
-    kind, (room,) = dtype["numbers"].base, dtype["numbers"].shape
-    if len(numbers) > room or any(abs(n) > np.iinfo(kind).max for n in numbers):
-        raise ValueError(f"{name} has room for {room} numbers of type {kind} but got {numbers}")
-    filled = np.zeros(1, dtype)
-    filled["numbers"][0, : len(numbers)] = numbers
-    return filled
+        for array in value if p.type in LISTS else (value,):
+            dtype = array.dtype
+            if p.dtype is None:  # REAL
+                if real is None and dtype in (_SINGLE, _DOUBLE):
+                    real = _SINGLE if dtype == _SINGLE else _DOUBLE
+                if dtype != real:
+                    raise ValueError(
+                        f"{kernel} expects arrays of one dtype, float32 or float64, but {p.name} is {dtype}"
+                    )
+            elif dtype != p.dtype:
+                raise ValueError(f"{kernel} expects {p.name} with dtype {p.dtype} but got {dtype}")
+            if not array.flags.c_contiguous:
+                raise ValueError(f"{kernel} expects {p.name} in C order but got strides {array.strides}")
+            wide = wide or array.size >= _WIDE_FROM
+    return _SINGLE if real is None else real, wide
 
 
 # --- what bodies need ----------------------------------------------------------------------------------------------

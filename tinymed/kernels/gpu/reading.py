@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,16 @@ TYPES = {
 LISTS = ("Arrays", "Inputs")
 """Structures of several arrays, which are written, or only read."""
 
+ARRAYS = 32
+"""How many arrays a list of arrays, an argument of type ``Arrays`` or ``Inputs``, has room for."""
+
+STRUCTURES = {
+    "Windows": np.dtype([("numbers", np.int32, 19)]),
+    "Shape": np.dtype([("numbers", np.int64, 8)]),
+    "Ends": np.dtype([("numbers", np.int64, ARRAYS)]),
+}
+"""Structures of the prelude, which go to a kernel by value: nothing but whole numbers of one kind."""
+
 _KERNEL = re.compile(r"^KERNEL\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)", re.MULTILINE)
 _PARAMETER = re.compile(r"^(const )?([\w ]+?)\s*(\*?)\s*(?:__restrict__ )?(\w+)$")
 
@@ -47,6 +58,29 @@ class Parameter:
     type: str
     pointer: bool
     constant: bool
+
+    @functools.cached_property
+    def arrays(self) -> bool:
+        """Whether arrays are given for it: one, or a list."""
+        return self.pointer or self.type in LISTS
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype | None:
+        """The dtype of what is given, None where that is REAL, INDEX or a structure."""
+        kind = TYPES.get(self.type)
+        return None if kind is None else np.dtype(kind)
+
+    def convert(self, value: Any, real: np.dtype, wide: bool) -> Any:
+        """Return ``value`` as a driver takes it: arrays as they are, numbers and structures as the kernel has them."""
+        if self.arrays:
+            return value
+        if self.dtype is not None:
+            return self.dtype.type(value)
+        if self.type == "REAL":
+            return real.type(value)
+        if self.type == "INDEX":
+            return np.int64(value) if wide else np.int32(value)
+        return structure(self.type, tuple(value))
 
 
 @dataclass(frozen=True)
@@ -111,3 +145,15 @@ def _parameter(file: str, kernel: str, text: str) -> Parameter:
     if star and kind not in TYPES:
         raise ValueError(f"{file}: {kernel} takes {name} of type {kind} *, which no array has")
     return Parameter(name, kind, bool(star), bool(constant) or kind == "Inputs")
+
+
+@functools.lru_cache(maxsize=4096)
+def structure(name: str, numbers: tuple[int, ...]) -> np.ndarray:
+    """Return a structure of the prelude as an array of size one; numbers left out are zero."""
+    dtype = STRUCTURES[name]
+    kind, (room,) = dtype["numbers"].base, dtype["numbers"].shape
+    if len(numbers) > room or any(abs(n) > np.iinfo(kind).max for n in numbers):
+        raise ValueError(f"{name} has room for {room} numbers of type {kind} but got {numbers}")
+    filled = np.zeros(1, dtype)
+    filled["numbers"][0, : len(numbers)] = numbers
+    return filled

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tinymed.backend import Array, array_namespace
-from tinymed.kernels.gpu.launching import ARRAYS, THREADS, blocks, contiguous, launch, load, on_gpu, supported
+from tinymed.kernels.gpu.launching import THREADS, blocks, contiguous, launch, load, on_gpu, supported
+from tinymed.kernels.gpu.reading import ARRAYS
 from tinymed.live import Live, itself, number
 from tinymed.ops import updates as ops
 

@@ -14,10 +14,10 @@ from tests.devices import STANDIN
 from tests.models.graphs import StandinGraphs
 from tinymed import backend, callbacks, layers, metrics, optimizers, regularizers
 from tinymed.layers.base import reset_names
-from tinymed.live import Live
 from tinymed.models import Model, Sequential, capturing, training
-from tinymed.models.capturing import Computed, Numbers, Recorded, training_step
-from tinymed.models.cuda_graphs import CannotRecord
+from tinymed.models.capturing import Computed, Recorded, training_step
+from tinymed.models.numbers import Numbers
+from tinymed.models.places import Saved
 from tinymed.precision import set_precision
 
 X = np.random.default_rng(0).standard_normal((44, 6)).astype("float32")
@@ -351,6 +351,23 @@ def test_a_device_without_memory_for_it():
     assert found[3].capture_reason == "MemoryError: no room"
 
 
+@pytest.mark.parametrize("which", range(1, 6))
+def test_no_memory_for_copies(which, monkeypatch):
+    """Whenever it fails while a step is recorded and compared, training goes on as if nothing had been tried."""
+    plain, calls, init = train(dense, record=False), [], Saved.__init__
+
+    def full(self, model):
+        calls.append(model)
+        if len(calls) == which:
+            raise MemoryError("full")
+        init(self, model)
+
+    monkeypatch.setattr(Saved, "__init__", full)
+    found = train(dense)
+    assert found[:3] == plain[:3]
+    assert found[3].capture_reason == ("MemoryError: full" if which < 5 else None)
+
+
 # --- mistakes that would make training wrong -----------------------------------------------------------------------
 
 
@@ -432,26 +449,6 @@ def test_a_mistake_shows_here_and_is_never_trained_with(mistake, monkeypatch):
     found = train(scheduled)
     assert found[:3] == plain[:3]  # the comparison does, before a step is replayed in earnest
     assert found[3].capture_reason.startswith("a replayed step and a computed one differ in model")
-
-
-# --- numbers -------------------------------------------------------------------------------------------------------
-
-
-def test_numbers_that_are_shared_have_one_place():
-    graphs = StandinGraphs()
-    with backend.use_backend("array_api_strict", STANDIN):
-        like = backend.asarray(np.zeros(2, "float32"))
-        numbers, rate = Numbers(graphs, room=3), iter([0.5, 0.25, 0.125])
-        shared, own = Live(lambda: 0.5, shared=True), Live(lambda: next(rate))
-        places = [numbers.place(like, float, (shared,), None) for _ in range(3)]
-        assert places[0] is places[1] is places[2] and places[0].dtype == like.dtype
-        drawn = [numbers.place(like, float, (own,), None) for _ in range(2)]
-        assert [float(backend.to_host(p)) for p in (places[0], *drawn)] == [0.5, 0.5, 0.25]
-        with pytest.raises(CannotRecord, match="more than 3 numbers"):
-            numbers.place(like, float, (own,), None)
-        numbers.begin(at_once=False)
-        with pytest.raises(CannotRecord, match="uint64"):
-            numbers.place(like, int, (own,), "uint64")
 
 
 # --- what fit does with it -----------------------------------------------------------------------------------------

@@ -48,9 +48,9 @@ def test_a_step_can_be_taken_back(model):
     layer, memory = model.layers[2], model.layers[0]
     model.train_on_batch(np.zeros((4, 3, 2), "float32"), np.ones((4, 2), "float32"))
     memory.states, layer.calls, model.layers[1].state["new"] = None, 77, 5
-    assert saved.first_difference(Saved(model)) is not None
+    assert saved.first_difference(model) is not None
     saved.restore()
-    assert saved.first_difference(Saved(model)) is None
+    assert saved.first_difference(model) is None
     after = values(model)
     assert before.keys() == after.keys() and all(np.array_equal(before[path], after[path]) for path in before)
     assert layer.calls == 1 and "new" not in model.layers[1].state and on_device(memory.states[0])
@@ -69,12 +69,12 @@ def test_a_step_can_be_taken_back(model):
 def test_a_difference_is_named(model, change, path):
     before = Saved(model)
     change(model)
-    assert path in before.first_difference(Saved(model))
+    assert path in before.first_difference(model)
 
 
 def test_nan_is_the_same_as_nan(model):
     model.layers[0].params["bias"][0] = float("nan")
-    assert Saved(model).first_difference(Saved(model)) is None
+    assert Saved(model).first_difference(model) is None
 
 
 def test_settings_are_the_same_if_they_are_equal_numbers_names_or_methods_or_one_object(model):

@@ -19,78 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinymed import backend
-from tinymed.backend import Array, array_namespace, device_of
-from tinymed.live import Live, recording, value
+from tinymed.live import recording
 from tinymed.models.cuda_graphs import CannotRecord, CudaGraphs, Graphs
+from tinymed.models.numbers import Numbers
 from tinymed.models.places import Places, Saved, alike, copied, same
 from tinymed.precision import get_precision
 from tinymed.progress import message
 
 Part = Sequence[Any]
 """The inputs, the targets, or the weights of a batch; None where there are no weights."""
-
-
-class Numbers:
-    """Places on the device for numbers that change, and what yields them (a :class:`~tinymed.live.Recorder`).
-
-    Arguments:
-        graphs: Writes to the device.
-        room: How many places there are for each dtype.
-    """
-
-    def __init__(self, graphs: Graphs, room: int = 256) -> None:
-        self._graphs, self._room = graphs, room
-        self._vectors: dict[str, tuple[Array, np.ndarray]] = {}
-        self.begin(at_once=True)
-
-    def begin(self, at_once: bool) -> None:
-        """Forget who has asked; ``at_once``: the step is computed while they ask, so that they need numbers now."""
-        self._asked: dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]] = {}
-        self._shared: dict[Any, Array] = {}
-        self._at_once = at_once
-
-    def place(self, like: Array, formula: Callable[..., Any], arguments: tuple[Any, ...], dtype: str | None) -> Array:
-        """Return the place that will hold ``formula(*arguments)`` at each replay."""
-        kind = dtype or str(like.dtype).rpartition(".")[2]
-        key = kind, formula, arguments
-        shared = all(a.shared for a in arguments if isinstance(a, Live))
-        if shared and key in self._shared:
-            return self._shared[key]
-        vector, host = self._vector(like, kind)
-        asked = self._asked.setdefault(kind, [])
-        at = len(asked)
-        if at == self._room:
-            raise CannotRecord(f"more than {self._room} numbers change from step to step")
-        host[at] = value(formula, arguments)
-        asked.append((formula, arguments))
-        place = array_namespace(like).reshape(vector[at : at + 1], ())
-        if self._at_once:
-            self._graphs.write(vector, host)
-        if shared:
-            self._shared[key] = place
-        return place
-
-    def _vector(self, like: Array, kind: str) -> tuple[Array, np.ndarray]:
-        if kind not in self._vectors:
-            if not self._at_once:
-                raise CannotRecord(
-                    f"numbers of dtype {kind} change from step to step, but did not when it was rehearsed"
-                )
-            xp = array_namespace(like)
-            zeros = xp.zeros(self._room, dtype=getattr(xp, kind), device=device_of(like))
-            self._vectors[kind] = zeros, np.zeros(self._room, kind)
-        return self._vectors[kind]
-
-    def refresh(self) -> None:
-        """Ask for all numbers, in the order in which the step needs them, and write them to their places."""
-        for kind, asked in self._asked.items():
-            vector, host = self._vectors[kind]
-            for at, (formula, arguments) in enumerate(asked):
-                host[at] = value(formula, arguments)
-            self._graphs.write(vector[: len(asked)], host[: len(asked)])
 
 
 class Computed:
@@ -195,31 +133,37 @@ class Recorded(Computed):
         self._take = self._record
 
     def _record(self, *batch: Part) -> None:
-        saved = Saved(self.model)
-        if any(path not in saved.places.leaves for path in self._anew):  # the sums of a new epoch are not there yet
+        leaves = Places(self.model).leaves
+        if any(path not in leaves for path in self._anew):  # the sums of a new epoch are not there yet
             self._compute(*batch)
             return
+        saved: Saved | None = None
         try:
+            saved = Saved(self.model)
             self._inputs = [[None if x is None else copied(x) for x in part] for part in batch]
-            self._homes = {path: copied(saved.places.leaves[path][2]) for path in self._anew}
+            self._homes = {path: copied(leaves[path][2]) for path in self._anew}
             self._run_body(at_once=True)
+            rehearsed = Saved(self.model)
         except Exception as error:
-            saved.restore()
-            self._give_up(_reason(error))
+            self._take_back(saved, error)
             self._compute(*batch)
             return
-        rehearsed = Saved(self.model)
         try:
             self._replay = self.graphs.capture(lambda: self._run_body(at_once=False))
             self._check(rehearsed.places.settings(), Places(self.model))
         except Exception as error:
-            rehearsed.restore()
-            self._give_up(_reason(error))
+            self._take_back(rehearsed, error)
             return
         rehearsed.restore()
         places = Places(self.model)
         self._settings, self._arrays, self._precision = places.settings(), places.arrays(), get_precision()
         self._take = self._wait
+
+    def _take_back(self, saved: Saved | None, error: Exception) -> None:
+        """Go back to where recording began, and give it up."""
+        if saved is not None:
+            saved.restore()
+        self._give_up(_reason(error))
 
     def _run_body(self, at_once: bool) -> None:
         """Take a step on the arrays that stay, and copy what it makes anew to where that stays."""
@@ -245,12 +189,18 @@ class Recorded(Computed):
     def _verify(self, *batch: Part) -> None:
         if not self._settled(*batch):
             return
-        before = Saved(self.model)
-        self._run(*batch)
-        replayed = Saved(self.model)
+        before: Saved | None = None
+        try:
+            before = Saved(self.model)
+            self._run(*batch)
+            replayed = Saved(self.model)
+        except Exception as error:
+            self._take_back(before, error)
+            self._compute(*batch)
+            return
         before.restore()
         self._compute(*batch)
-        different = Saved(self.model).first_difference(replayed)
+        different = replayed.first_difference(self.model)
         if different is None:
             self._take = self._again
         else:

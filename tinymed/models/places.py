@@ -96,16 +96,17 @@ class Saved:
         for path, array in self.places.arrays().items():
             array[...] = self.values[path]
 
-    def first_difference(self, other: Saved) -> str | None:
-        """Return the path of what is different at another moment, None if nothing is."""
-        if self.places.leaves.keys() != other.places.leaves.keys():
-            return min(self.places.leaves.keys() ^ other.places.leaves.keys())
-        theirs = other.places.settings()
+    def first_difference(self, model: Any) -> str | None:
+        """Return the path of what is different in the model now, None if nothing is."""
+        now = Places(model)
+        if self.places.leaves.keys() != now.leaves.keys():
+            return min(self.places.leaves.keys() ^ now.leaves.keys())
+        settings, arrays = now.settings(), now.arrays()
         for path, setting in self.places.settings().items():
-            if path not in theirs or not same(setting, theirs[path]):
+            if path not in settings or not same(setting, settings[path]):
                 return path
         for path, array in self.values.items():
-            if not alike(array, other.values.get(path)) or not _equal(array, other.values[path]):
+            if not alike(array, arrays.get(path)) or not _equal(array, arrays[path]):
                 return path
         return None
 

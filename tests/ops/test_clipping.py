@@ -57,3 +57,12 @@ def test_on_another_device():
         assert clipped.device == device
         assert clipped.dtype == array_api_strict.float32
     np.testing.assert_allclose(backend.to_host(clipping.clip_by_norm(x, 1.0)), [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e15, 1e19, 1e25, 3e37])
+def test_squares_do_not_overflow(size):
+    """A gradient that is finite is shortened, however long; its squares alone would be infinite in float32."""
+    x = np.array([3.0, -4.0], dtype=np.float32) * np.float32(size)
+    assert float(clipping.global_norm([x])) == pytest.approx(5 * size, rel=1e-6)
+    clipped = clipping.clip_by_norm(x, 1e-31)
+    assert clipped == pytest.approx(np.array([0.6, -0.8]) * 1e-31, rel=1e-5)

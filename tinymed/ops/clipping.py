@@ -59,7 +59,15 @@ def global_norm(arrays: Sequence[Array]) -> Array:
     5.0
     """
     xp = array_namespace(*arrays)
-    total = xp.zeros((), dtype=arrays[0].dtype, device=device_of(arrays[0]))
+    largest = total = xp.zeros((), dtype=arrays[0].dtype, device=device_of(arrays[0]))
     for x in arrays:
-        total = total + xp.sum(x * x)
-    return xp.asarray(xp.sqrt(total))
+        if x.size:
+            largest = xp.maximum(largest, xp.astype(xp.max(xp.abs(x)), largest.dtype, copy=False))
+    # The gradients of a network that begins to diverge fit into float32, while their squares do not. A power of two
+    # makes large ones smaller without any rounding; others are multiplied by 1.
+    large = xp.astype(largest > 2.0**60, largest.dtype)
+    scale = large * 2.0**-70 + (1.0 - large)
+    for x in arrays:
+        smaller = x * xp.astype(scale, x.dtype, copy=False)
+        total = total + xp.sum(smaller * smaller)
+    return xp.asarray(xp.sqrt(total) / scale)

@@ -11,7 +11,8 @@ import pytest
 
 from tinymed import backend, cuda
 
-LEFT_OUT, REASON = pytest.StashKey[int](), pytest.StashKey[str]()
+NOTE = pytest.StashKey[str]()
+"""What is said of the GPU's tests at the end."""
 
 
 @pytest.hookimpl(trylast=True)  # when -m has been obeyed
@@ -20,24 +21,36 @@ def pytest_collection_modifyitems(config, items):
     if not on_gpu:
         return
     if "gpu" not in (config.option.markexpr or ""):
-        config.stash[LEFT_OUT] = len(on_gpu)
-        items[:] = [item for item in items if item not in set(on_gpu)]
+        _note(config, f"{len(on_gpu)} tests on a GPU left out; with a card: python -m pytest -m gpu")
+        left_out = set(on_gpu)
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=on_gpu)
         return
     failure = cuda.probe()
     if failure:
         trouble = cuda.trouble(cuda.facts(failure))
-        reason = config.stash[REASON] = failure if trouble is None else trouble.line()
+        reason = failure if trouble is None else trouble.line()
+        _note(config, f"No test ran on a GPU: {reason}")
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def _note(config, text):
+    config.stash[NOTE] = text
+    if hasattr(config, "workeroutput"):  # a process of pytest-xdist, which only its controller hears
+        config.workeroutput["gpu"] = text
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    text = getattr(node, "workeroutput", {}).get("gpu")
+    if text:
+        node.config.stash[NOTE] = text
+
+
 def pytest_terminal_summary(terminalreporter, config):
-    if REASON in config.stash:
-        terminalreporter.write_line(f"No test ran on a GPU: {config.stash[REASON]}")
-    elif LEFT_OUT in config.stash:
-        count = config.stash[LEFT_OUT]
-        terminalreporter.write_line(f"{count} tests on a GPU left out; with a card: python -m pytest -m gpu")
+    if NOTE in config.stash:
+        terminalreporter.write_line(config.stash[NOTE])
 
 
 @pytest.fixture(autouse=True)

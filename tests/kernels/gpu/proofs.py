@@ -110,6 +110,8 @@ LARGE = [
     ("sigmoid_crossentropy", _probabilities, {}),
     ("binary_crossentropy", _probabilities, {}),
     ("categorical_crossentropy", _probabilities, {}),
+    ("mean_squared_error", _normal((400, 3), (400, 3)), {}),
+    ("mean_absolute_error", _normal((5, 70), (5, 70)), {}),
     ("batch_norm", _near_thousand, {}),
     ("batch_norm_inference", _moments, {}),
     ("layer_norm", _normal((9, 6, 50), (6, 50), (6, 50)), {"axis": (1, 2)}),
@@ -234,3 +236,18 @@ class Recorder:
         for one in self.launched:
             grids[one.kernel] = max(grids.get(one.kernel, 0), math.prod(one.grid))
         return grids
+
+
+# --- on a card --------------------------------------------------------------------------------------------------------
+
+
+def outcome_on(call, to_device, to_host):
+    """Run forward and backward as a program does, on arrays of a device; return results by name, in main memory."""
+    operation = REGISTRY[call.op]
+    y, cache = operation.forward(*[None if a is None else to_device(a) for a in call.arrays], **call.options)
+    upstream = _upstream(y, np.random.default_rng(call.seed))
+    found = operation.backward([to_device(u) for u in upstream] if isinstance(y, list) else to_device(upstream), cache)
+    gradients = found if isinstance(found, tuple) else (found,)
+    outputs = {f"y {i}": part for i, part in enumerate(y)} if isinstance(y, list) else {"y": y}
+    outputs |= {f"gradient {i}": g for i, g in enumerate(gradients)}
+    return {name: None if a is None else to_host(a) for name, a in outputs.items()}

@@ -1,6 +1,7 @@
 """What the driver for GPUs asks of CuPy, with a stand-in for CuPy that notes it."""
 
 import sys
+import time
 import types
 
 import numpy as np
@@ -74,6 +75,18 @@ def test_much_shared_memory_is_asked_for_once(modules):
     for size in (1000, 60_000, 60_000, 50_000, 70_000):
         driver.launch(source, "im2col", (), (1, 1, 1), (1, 1, 1), [], size)
     assert modules[0].kernels["im2col"].allowed == [60_000, 70_000]
+
+
+def test_compiling_says_so_once(modules, monkeypatch, capsys):
+    """Finding compiled code on disk does not."""
+    monkeypatch.setattr(drivers, "_LONG", 0.01)
+    driver, source = CudaDriver(), reading.load("columns")
+    driver.launch(source, "im2col", (), (1, 1, 1), (1, 1, 1), [], 0)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(Kernel, "__call__", lambda self, *args, **kwargs: time.sleep(0.2))
+    for options in ("-a", "-b"):
+        driver.launch(source, "im2col", (options,), (1, 1, 1), (1, 1, 1), [], 0)
+    assert capsys.readouterr().err == "tinymed: compiling its kernels for this GPU (once; some seconds)\n"
 
 
 def test_the_last_driver_runs_the_kernels():

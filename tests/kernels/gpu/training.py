@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import tinymed
-import tinymed.kernels.cpu  # noqa: F401  (registered first: the bodies for GPUs then take its place)
+import tinymed.kernels.cpu  # registered first: the bodies for GPUs then take its place
 from tests.kernels.gpu.host import HostDriver
 from tinymed import Sequential, layers
 from tinymed.kernels.gpu import drivers

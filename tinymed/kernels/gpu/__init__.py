@@ -20,6 +20,7 @@ from tinymed.kernels.gpu import (
     random,
     reading,
     recurrent,
+    regression,
     sums,
     updates,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "random",
     "reading",
     "recurrent",
+    "regression",
     "sums",
     "updates",
 ]

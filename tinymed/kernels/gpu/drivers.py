@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -14,6 +17,7 @@ from tinymed.kernels.gpu.reading import ARRAYS, Source
 Size = tuple[int, int, int]
 
 _PORTABLE_SHARED = 48 * 1024  # more must be asked for, kernel by kernel
+_LONG = 0.3  # seconds until something is said
 
 
 class Driver(Protocol):
@@ -42,6 +46,7 @@ class CudaDriver:
         self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[tuple[str, tuple[str, ...], str], Any] = {}
         self._shared: dict[tuple[int, int], int] = {}
+        self._said = threading.Event()
 
     def launch(
         self,
@@ -55,13 +60,14 @@ class CudaDriver:
     ) -> None:
         """See :class:`Driver`; returns before the kernel has run."""
         key = (source.name, options, kernel)
-        function = self._functions.get(key)
-        if function is None:
-            function = self._functions[key] = self._compile(source, options).get_function(kernel)
-        if shared_bytes > _PORTABLE_SHARED:
-            self._allow_shared(function, shared_bytes)
         given = tuple(_addresses([a.data.ptr for a in x]) if isinstance(x, list) else x for x in arguments)
-        function(grid, block, given, shared_mem=shared_bytes)
+        function = self._functions.get(key)
+        with contextlib.nullcontext() if function is not None else _saying_so(self._said):
+            if function is None:
+                function = self._functions[key] = self._compile(source, options).get_function(kernel)
+            if shared_bytes > _PORTABLE_SHARED:
+                self._allow_shared(function, shared_bytes)
+            function(grid, block, given, shared_mem=shared_bytes)
 
     def empty(self, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
         """See :class:`Driver`; on the current device, where kernels run."""
@@ -82,6 +88,24 @@ class CudaDriver:
         if size > self._shared.get(key, 0):
             function.max_dynamic_shared_size_bytes = size
             self._shared[key] = size
+
+
+@contextmanager
+def _saying_so(said: threading.Event) -> Iterator[None]:
+    """Print one line, once, if what is inside takes long: it compiles then, instead of finding its code on disk."""
+
+    def say() -> None:
+        if not said.is_set():
+            said.set()
+            print("tinymed: compiling its kernels for this GPU (once; some seconds)", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_LONG, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 DRIVERS: list[Driver] = [CudaDriver()]

@@ -30,7 +30,7 @@ def _plain(argument: Any) -> Any:
     return contiguous(argument) if hasattr(argument, "dtype") else argument
 
 
-def _sizes(x: Array) -> tuple[int, int]:
+def sizes(x: Array) -> tuple[int, int]:
     """Return how many rows an array (..., K) has, and K."""
     return math.prod(x.shape[:-1]), x.shape[-1]
 
@@ -49,7 +49,7 @@ def _softmax(x: Array, axis: Axis = -1) -> tuple[Array, tuple]:
     if not supported(x) or not _last(axis, x):
         return softmax.textbook(x, axis)
     y = empty(x.shape, x)
-    by_rows("softmax", (x, y), *_sizes(x))
+    by_rows("softmax", (x, y), *sizes(x))
     return y, (y, axis)
 
 
@@ -59,7 +59,7 @@ def _softmax_backward(dy: Array, cache: tuple) -> Array:
     if not supported(dy, y) or not _last(axis, y) or dy.shape != y.shape:
         return softmax_backward.textbook(dy, cache)
     dx = empty(dy.shape, dy)
-    by_rows("softmax_backward", (dy, y, dx), *_sizes(y))
+    by_rows("softmax_backward", (dy, y, dx), *sizes(y))
     return dx
 
 
@@ -78,7 +78,7 @@ def _log_softmax_backward(dy: Array, cache: tuple) -> Array:
     if not supported(dy, y) or not _last(axis, y) or dy.shape != y.shape:
         return log_softmax_backward.textbook(dy, cache)
     dx = empty(dy.shape, dy)
-    by_rows("log_softmax_backward", (dy, y, dx), *_sizes(y))
+    by_rows("log_softmax_backward", (dy, y, dx), *sizes(y))
     return dx
 
 
@@ -88,17 +88,17 @@ def _log_softmax_backward(dy: Array, cache: tuple) -> Array:
 def _log_p(
     x: Array, t: Array | None, labels: Array | None, log_p: Array, loss: Array | None, ignore: int | None = None
 ) -> None:
-    by_rows("log_softmax", (x, t, labels, log_p, loss), *_sizes(x), ignore is not None, ignore or 0)
+    by_rows("log_softmax", (x, t, labels, log_p, loss), *sizes(x), ignore is not None, ignore or 0)
 
 
-def _usual(y_true: Array, y_pred: Array) -> bool:
+def usual(y_true: Array, y_pred: Array) -> bool:
     """Tell whether targets and predictions are what the kernels take: one dtype, one shape, a last axis."""
     return supported(y_true, y_pred) and y_true.shape == y_pred.shape and y_pred.ndim > 0 and y_pred.shape[-1] > 0
 
 
 @on_gpu(ops.softmax_crossentropy)
 def _softmax_crossentropy(y_true: Array, y_pred: Array, label_smoothing: float = 0.0) -> tuple[Array, tuple]:
-    if not _usual(y_true, y_pred):
+    if not usual(y_true, y_pred):
         return ops.softmax_crossentropy.textbook(y_true, y_pred, label_smoothing)
     t = smoothed(y_true, label_smoothing, y_true.shape[-1])
     log_p, loss = empty(y_pred.shape, y_pred), empty(y_pred.shape[:-1], y_pred)
@@ -112,7 +112,7 @@ def _softmax_crossentropy_backward(dy: Array, cache: tuple) -> Array:
     if not supported(dy, t, log_p) or dy.shape != t.shape[:-1]:
         return ops.softmax_crossentropy_backward.textbook(dy, cache)
     dz = empty(log_p.shape, dy)
-    by_rows("softmax_crossentropy_backward", (dy, log_p, t, None, dz), *_sizes(dz), False, 0)
+    by_rows("softmax_crossentropy_backward", (dy, log_p, t, None, dz), *sizes(dz), False, 0)
     return dz
 
 
@@ -135,17 +135,17 @@ def _sparse_softmax_crossentropy_backward(dy: Array, cache: tuple) -> Array:
         return ops.sparse_softmax_crossentropy_backward.textbook(dy, cache)
     dz = empty(log_p.shape, log_p)
     arrays = (array_namespace(dy).astype(dy, log_p.dtype, copy=False), log_p, None, labels, dz)
-    by_rows("softmax_crossentropy_backward", arrays, *_sizes(dz), ignore_class is not None, ignore_class or 0)
+    by_rows("softmax_crossentropy_backward", arrays, *sizes(dz), ignore_class is not None, ignore_class or 0)
     return dz
 
 
 @on_gpu(ops.sigmoid_crossentropy)
 def _sigmoid_crossentropy(y_true: Array, y_pred: Array, label_smoothing: float = 0.0) -> tuple[Array, tuple]:
-    if not _usual(y_true, y_pred):
+    if not usual(y_true, y_pred):
         return ops.sigmoid_crossentropy.textbook(y_true, y_pred, label_smoothing)
     t = smoothed(y_true, label_smoothing, 2)
     loss = empty(y_pred.shape[:-1], y_pred)
-    by_rows("sigmoid_crossentropy", (t, y_pred, loss), *_sizes(y_pred))
+    by_rows("sigmoid_crossentropy", (t, y_pred, loss), *sizes(y_pred))
     return loss, (t, y_pred)
 
 
@@ -165,11 +165,11 @@ def _sigmoid_crossentropy_backward(dy: Array, cache: tuple) -> Array:
 
 @on_gpu(ops.binary_crossentropy)
 def _binary_crossentropy(y_true: Array, y_pred: Array, label_smoothing: float = 0.0) -> tuple[Array, tuple]:
-    if not _usual(y_true, y_pred):
+    if not usual(y_true, y_pred):
         return ops.binary_crossentropy.textbook(y_true, y_pred, label_smoothing)
     t = smoothed(y_true, label_smoothing, 2)
     loss = empty(y_pred.shape[:-1], y_pred)
-    by_rows("binary_crossentropy", (t, y_pred, loss), *_sizes(y_pred))
+    by_rows("binary_crossentropy", (t, y_pred, loss), *sizes(y_pred))
     return loss, (t, y_pred)
 
 
@@ -187,12 +187,12 @@ def _binary_crossentropy_backward(dy: Array, cache: tuple) -> Array:
 
 @on_gpu(ops.categorical_crossentropy)
 def _categorical_crossentropy(y_true: Array, y_pred: Array, label_smoothing: float = 0.0) -> tuple[Array, tuple]:
-    if not _usual(y_true, y_pred):
+    if not usual(y_true, y_pred):
         return ops.categorical_crossentropy.textbook(y_true, y_pred, label_smoothing)
     t = smoothed(y_true, label_smoothing, y_true.shape[-1])
     q, loss = empty(y_pred.shape, y_pred), empty(y_pred.shape[:-1], y_pred)
     sums = empty((*y_pred.shape[:-1], 1), y_pred)
-    by_rows("categorical_crossentropy", (t, y_pred, q, sums, loss), *_sizes(y_pred))
+    by_rows("categorical_crossentropy", (t, y_pred, q, sums, loss), *sizes(y_pred))
     return loss, (t, q, sums)
 
 
@@ -202,5 +202,5 @@ def _categorical_crossentropy_backward(dy: Array, cache: tuple) -> Array:
     if not supported(dy, t, q, sums) or dy.shape != q.shape[:-1]:
         return ops.categorical_crossentropy_backward.textbook(dy, cache)
     dp = empty(q.shape, dy)
-    by_rows("categorical_crossentropy_backward", (dy, t, q, sums, dp), *_sizes(q))
+    by_rows("categorical_crossentropy_backward", (dy, t, q, sums, dp), *sizes(q))
     return dp

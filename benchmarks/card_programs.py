@@ -7,9 +7,11 @@ compute in float32 with the same precision of products, with Adam, and add up lo
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,19 +35,20 @@ def weights_in(path: str) -> list[np.ndarray]:
         return [file[f"w{i}"] for i in range(len(file.files))]
 
 
-def timed_steps(step: Callable[[], Any], clock: HostClock, seconds: float) -> dict[str, Any]:
-    """Return the milliseconds of a step, and the seconds that its first calls took longer than later ones."""
-    gc.collect()
-    calls, spent = warmed(step, clock, WARM)
-    found: dict[str, Any] = dict(measured(step, clock, seconds))
-    return {**found, "compile": max(0.0, spent - calls * float(found["step"]) / 1000)}
-
-
 class Steps:
-    """What all contenders have."""
+    """What all contenders have.
+
+    Arguments:
+        clock: The device's.
+    """
 
     network: Network
     path: str
+
+    def __init__(self, clock: HostClock) -> None:
+        self.clock = clock
+        self.first: dict[Any, float] = {}
+        """Seconds of the very first step of each network (of each batch size where that compiles anew)."""
 
     def refuses(self, network: str) -> str | None:
         """Return why this contender cannot take part on a network, None if it can."""
@@ -58,6 +61,27 @@ class Steps:
     def attempt(self, name: str, *arguments: Any) -> dict[str, Any]:
         """Return what a method returns as ``value``, or what went wrong as ``error``."""
         return attempted(getattr(self, name), *arguments)
+
+    def begin(self, key: Any, step: Callable[[], Any]) -> Any:
+        """Take the first step of a new program, and remember how long it took if it is the very first of its kind."""
+        self.clock.wait()
+        start = time.perf_counter()
+        found = step()
+        self.clock.wait()
+        self.first.setdefault(key, time.perf_counter() - start)
+        return found
+
+    def timed(self, key: Any, step: Callable[[], Any], seconds: float) -> dict[str, Any]:
+        """Return milliseconds of a step; seconds of compilation, and what else the first calls took (recording).
+
+        Compilation is what the very first step of this network took longer than a later one, whoever asked for it.
+        """
+        gc.collect()
+        self.begin(key, step)
+        calls, spent = warmed(step, self.clock, WARM)
+        found: dict[str, Any] = dict(measured(step, self.clock, seconds))
+        later = float(found["step"]) / 1000
+        return {**found, "compile": max(0.0, self.first[key] - later), "record": max(0.0, spent - calls * later)}
 
 
 class TinymedSteps(Steps):
@@ -74,7 +98,7 @@ class TinymedSteps(Steps):
 
         set_backend(backend)
         set_precision("tf32" if tf32 else "float32")
-        self.clock: HostClock = CupyClock() if backend == "cupy" else HostClock()
+        super().__init__(CupyClock() if backend == "cupy" else HostClock())
 
     def _model(self) -> Any:
         import tinymed
@@ -102,9 +126,10 @@ class TinymedSteps(Steps):
         from tinymed.backend import to_host
 
         model, take, data = self._steps(size, recorded)
-        sums = [(0.0, 0.0)]
-        for _, batch in zip(range(count), itertools.cycle(data), strict=False):
-            take(*batch)
+        sums, turns = [(0.0, 0.0)], itertools.cycle(data)
+        for number in range(count):
+            batch = next(turns)
+            _ = take(*batch) if number else self.begin(self.path, functools.partial(take, *batch))
             state = model._scores.loss.state
             sums.append((float(to_host(state["total"])), float(to_host(state["count"]))))
         return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in itertools.pairwise(sums)]
@@ -125,7 +150,7 @@ class TinymedSteps(Steps):
         def step() -> None:
             take(*next(turns))
 
-        found = timed_steps(step, self.clock, seconds)
+        found = self.timed(self.path, step, seconds)
         found["reason"] = model.capture_reason if recorded else None
         if isinstance(self.clock, CupyClock):
             ((x, y),) = batches(self.network, 1, size)
@@ -156,11 +181,11 @@ class TorchSteps(Steps):
     def __init__(
         self, torch: Any, compiled: bool = False, channels_last: bool = False, tf32: bool = False, device: str = "cuda"
     ) -> None:
+        super().__init__(TorchClock(torch) if device == "cuda" else HostClock())
         self.torch, self.compiled, self.device = torch, compiled, device
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.clock = TorchClock(torch) if device == "cuda" else HostClock()
 
     def refuses(self, network: str) -> str | None:
         """Say what the compiler makes of recurrent networks."""
@@ -222,7 +247,9 @@ class TorchSteps(Steps):
         sums, found = self.torch.zeros(2, device=self.device), []
         for step, (x, y) in zip(range(1, count + 1), itertools.cycle(data), strict=False):
             adam.param_groups[0]["eps"] = EPSILON / (1 - BETA_2**step) ** 0.5
-            found.append(self._step(objective, adam, sums, x, y).item())
+            take = functools.partial(self._step, objective, adam, sums, x, y)
+            loss = take() if step > 1 else self.begin((self.path, size if self.compiled else None), take)
+            found.append(loss.item())
         return found
 
     def measure(self, size: int, seconds: float, recorded: bool = True) -> dict[str, Any]:
@@ -235,7 +262,8 @@ class TorchSteps(Steps):
     def _measure(self, size: int, seconds: float) -> dict[str, Any]:
         objective, adam, data = self._made(size)
         sums, turns = self.torch.zeros(2, device=self.device), itertools.cycle(data)
-        found = timed_steps(lambda: self._step(objective, adam, sums, *next(turns)), self.clock, seconds)
+        key = self.path, size if self.compiled else None
+        found = self.timed(key, lambda: self._step(objective, adam, sums, *next(turns)), seconds)
         ((x, y),) = batches(self.network, 1, size)
         found["to the card"] = min(once(lambda: (self._input(x), self._target(y)), self.clock) for _ in range(5))
         found["back"] = min(once(lambda: sums.cpu(), self.clock) for _ in range(5))

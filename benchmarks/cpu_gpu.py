@@ -170,7 +170,7 @@ class Bench:
         if None not in losses.values():
             apart = common.disagreement(losses["GPU"], losses["CPU"])
             self.results["agreement"][name] = {
-                "batch": size, "steps": steps, "apart": apart, "ok": apart <= common.TOLERANCE, "losses": losses
+                "batch": size, "steps": steps, "apart": apart, "ok": apart <= self.tolerance, "losses": losses
             }  # fmt: skip
 
     def network(self, name: str, path: str, facts: dict[str, Any]) -> None:
@@ -185,12 +185,12 @@ class Bench:
                 self.results["absent"][f"{label}, {name}"] = refusal
                 continue
             self.workers[process].call("open", name, path)
-            losses = self.ask(label, "losses", 4, FIRST, self.who[label].recorded)
+            losses = self.ask(label, "losses", self.options.batches[0], FIRST, self.who[label].recorded)
             if losses is None:
                 continue
             expected = losses if expected is None else expected
             apart = common.disagreement(losses, expected)
-            if apart <= (1e-2 if self.options.tf32 else common.TOLERANCE):
+            if apart <= self.tolerance:
                 right.append(label)
             else:
                 found["disagree"][label] = apart
@@ -208,6 +208,11 @@ class Bench:
                 measured = self.ask(label, "measure", size, self.options.seconds, self.who[label].recorded)
                 if measured is not None:
                     rows[label] = measured
+
+    @property
+    def tolerance(self) -> float:
+        """How far losses may lie apart: factors rounded to TF32 have three digits."""
+        return 1e-2 if self.options.tf32 else common.TOLERANCE
 
     def _too_long(self, found: dict[str, Any], size: int) -> bool:
         """Tell whether a processor's step can be expected to take more than some seconds, from a smaller batch's."""
@@ -299,7 +304,7 @@ class Bench:
         print(f"{len(chosen)} operations ...", flush=True)
         for place, op in enumerate(chosen):
             if self.deadline.over("operations"):
-                self.results["left out"].append(f"{len(chosen) - place} operations, from {op}")
+                self.results["left out"].append(f"{len(chosen) - place} of {len(chosen)} operations, from {op} on")
                 return
             if "operations on CPU" in self.workers and "operations on GPU" in self.workers:
                 self.operation(op, folder)

@@ -44,7 +44,19 @@ def test_everything_but_the_card(monkeypatch, tmp_path):
     monkeypatch.setattr(cpu_gpu, "QUICK", ("relu",))
     monkeypatch.setattr(cpu_gpu, "AGREEING", {"P3": 2})
     monkeypatch.setattr(cpu_gpu, "SWEPT", {"P3": (1, 2)})
-    short = ["--quick", "--threads", "1", "--libraries", "tinymed", "--networks", "P3", "--batches", "4"]
+    short = [
+        "--quick",
+        "--threads",
+        "1",
+        "--libraries",
+        "tinymed",
+        "--networks",
+        "P3",
+        "--batches",
+        "4",
+        "--minutes",
+        "9999",
+    ]
     assert cpu_gpu.main([*short, "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "cpu_gpu.json").read_text())
     results, page = found["results"], (tmp_path / "cpu_gpu.md").read_text()

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class KernelError(AssertionError):
 
 @functools.cache
 def compiler() -> str | None:
-    """Return the system's C++ compiler, None if there is none."""
+    """Return the system's C++ compiler; None if there is none, or if the system is not Linux (see ``cuda.h``)."""
+    if not sys.platform.startswith("linux"):
+        return None
     wanted = os.environ.get("CXX")
     return next((found for name in (wanted, "g++", "c++") if name and (found := shutil.which(name))), None)
 

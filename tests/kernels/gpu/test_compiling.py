@@ -6,6 +6,7 @@ compiler says of each text is kept from run to run, under a name that changes wi
 
 import hashlib
 import json
+import os
 import re
 
 import numpy as np
@@ -69,7 +70,9 @@ def _compiled(nvrtc, text, name, options, folder):
             pytest.fail(f"{name}.cu with {options}: {nvrtc.getProgramLog(program)}")
         finally:
             nvrtc.destroyProgram(program)
-        kept.write_text(json.dumps({"log": log, "size": size}))
+        written = kept.with_suffix(f".{os.getpid()}")
+        written.write_text(json.dumps({"log": log, "size": size}))
+        written.replace(kept)
     return json.loads(kept.read_text())
 
 

@@ -129,7 +129,7 @@ def kernel_gradient(
 
 def fits(x: Array, kernel: Array, bias: Array | None) -> bool:
     """Tell whether the kernels can take this convolution: other dtypes and a bias to be repeated they cannot."""
-    return supported(x, kernel, bias) and (bias is None or bias.shape == kernel.shape[-1:])
+    return supported(x, kernel, bias) and kernel.size > 0 and (bias is None or bias.shape == kernel.shape[-1:])
 
 
 def forward_pass(
@@ -186,7 +186,7 @@ def _enter(forward: Any, backward: Any, axes: int) -> None:
     @on_gpu(backward)
     def convolution_backward(dy: Array, cache: tuple, input_gradient: bool = True) -> Gradients:
         x, kernel, has_bias, strides, padding, dilation_rate, groups = cache
-        if not supported(dy, x, kernel):
+        if not supported(dy, x, kernel) or not kernel.size:
             return backward.textbook(dy, cache, input_gradient)
         windows = plan_windows(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
         return gradients(dy, x, kernel, has_bias, windows, groups, input_gradient)

@@ -15,7 +15,8 @@ import pytest
 from tests.applications.conftest import draw
 from tests.devices import DEVICES, crossings, none_of, on
 from tinymed import layers, metrics
-from tinymed.applications import TASKS, classification, ecg, find
+from tinymed.applications import TASKS, classification, crossvalidation, ecg, explanation, find, pneumonia
+from tinymed.backend import get_backend
 from tinymed.datasets import chests
 from tinymed.datasets.volumes import Volume, write
 
@@ -108,10 +109,6 @@ class Outcome:
     seen: list
 
 
-def unpictured(figure, path, **_):
-    path.write_bytes(b"a picture, which other tests look at")
-
-
 def outcome(task, files, folder, device):
     """Train, test and predict on a device."""
     small, module = SMALL[task], find(task)
@@ -119,7 +116,6 @@ def outcome(task, files, folder, device):
     learned = {} if data is None or task == "gan" else {"data": data}
     noted = crossings() if device == "array_api_strict" else contextlib.nullcontext([])
     with pytest.MonkeyPatch.context() as patch, on(device), noted as seen:
-        patch.setattr("matplotlib.figure.Figure.savefig", unpictured)
         patch.setitem(metrics.bootstrap.__kwdefaults__, "samples", 100)
         for name, attribute, value in small.smaller:
             value = small_network if value == "small" else value
@@ -203,6 +199,21 @@ def test_the_same_as_on_the_host(task, device, files, on_the_host, tmp_path):
     assert not none_of(elsewhere)
     inside = [crossing for crossing in found.seen if crossing.within("train_step", "test_step", "discriminator_step")]
     assert not none_of([crossing for crossing in inside if edge(crossing)[1] not in ("constant", "noise")])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_explaining_and_cross_validating(device, files, trained, tmp_path):
+    def found():
+        maps = explanation.explain(trained.folder / "model.safetensors", [trained.folder / "examples.npz"])
+        folds = crossvalidation.crossvalidate(pneumonia, data=files["xrays"], folds=2, epochs=1, verbose=0,
+                                              out=tmp_path / get_backend())  # fmt: skip
+        return [item.maps for item in maps], folds.metrics
+
+    wanted = found()
+    with on(device):
+        maps, numbers_there = found()
+    assert_alike(maps, wanted[0], 2e-3)
+    assert_alike(numbers_there, wanted[1], 2e-2)
 
 
 def test_a_planted_copy_in_a_task_is_caught(files, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.devices import DEVICES, is_on, on
-from tinymed import backend, callbacks, layers, metrics, optimizers
+from tinymed import backend, callbacks, debugging, interpretability, layers, metrics, optimizers
 from tinymed.models import Model, Sequential, load_model
 
 
@@ -83,6 +83,32 @@ def test_same_numbers_as_numpy_before_and_during_training(device):
     for here, there in zip(initial, initial_there, strict=True):
         np.testing.assert_array_equal(here, there)
     np.testing.assert_allclose(losses, losses_there, rtol=1e-4)
+
+
+def test_what_looks_into_a_model_works_on_a_device(device, capsys):
+    x, y = images(8)
+    model = network()
+    model.fit(x, y, epochs=1, batch_size=4, verbose=0)
+
+    def found():
+        probe = Sequential([layers.Conv2D(2, 3, activation="relu", input_shape=(12, 12, 3)),
+                                               layers.Flatten(), layers.Dense(2, activation="softmax")])  # fmt: skip
+        probe.compile("adam", "sparse_categorical_crossentropy")
+        probe.set_weights([np.linspace(-0.1, 0.1, w.size).reshape(w.shape) for w in probe.get_weights()])
+        methods = (interpretability.saliency, interpretability.grad_cam, interpretability.integrated_gradients)
+        return [method(probe, x) for method in methods], str(probe.sanity_check(x, y).ok)
+
+    maps, ready = found()
+    with debugging.debug():
+        model.train_on_batch(x, y)
+    model.summary()
+    assert f"Backend: {device}" in capsys.readouterr().out
+    with backend.use_backend("numpy"):
+        wanted, ready_there = found()
+    assert ready == ready_there
+    for ours, theirs in zip(maps, wanted, strict=True):
+        assert isinstance(ours, np.ndarray)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -144,6 +144,23 @@ def test_installed_wheels_are_listed(monkeypatch):
     assert list(cuda.wheels()) == ["cupy-cuda11x", "cupy-cuda12x"]
 
 
+def test_parts_of_cuda_are_listed(monkeypatch):
+    class Found:
+        def __init__(self, name):
+            self.metadata, self.version = {"Name": name}, "12.9"
+
+    names = ["nvidia-cuda-nvrtc-cu12", "nvidia-ml-py", "cuda-toolkit", "nvidia-nvjitlink-cu12", "numpy"]
+    monkeypatch.setattr(cuda.importlib.metadata, "distributions", lambda: map(Found, names))
+    assert list(cuda.parts()) == ["cuda-toolkit", "nvidia-cuda-nvrtc-cu12", "nvidia-nvjitlink-cu12"]
+
+
+def test_without_cupy_there_is_no_runtime_and_no_compiler(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy_backends", None)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.api.runtime", None)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs.nvrtc", None)
+    assert cuda.runtime() == cuda.compiler() == ""
+
+
 def test_a_broken_cupy_is_noticed(monkeypatch):
     class Fake:
         @staticmethod

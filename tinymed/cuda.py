@@ -161,6 +161,21 @@ def wheels() -> dict[str, str]:
     }
 
 
+def parts() -> dict[str, str]:
+    """Return the wheels that bring parts of CUDA (its compiler, headers, cuBLAS ...), with their versions."""
+    names = {str(found.metadata["Name"] or ""): found.version for found in importlib.metadata.distributions()}
+    return {name: names[name] for name in sorted(names) if re.match(r"nvidia-(cu|nv)|cuda-toolkit", name)}
+
+
+def runtime() -> str:
+    """Return the version of the CUDA runtime that CuPy was built with, empty without CuPy."""
+    try:
+        version = int(importlib.import_module("cupy_backends.cuda.api.runtime").runtimeGetVersion())
+    except Exception:  # whatever keeps CuPy from being loaded, there is none
+        return ""
+    return _dotted((version // 1000, version % 1000 // 10))
+
+
 def compiler() -> str:
     """Return the version of the compiler that CuPy finds for its kernels (NVRTC), empty if it finds none."""
     try:

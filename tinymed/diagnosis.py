@@ -122,8 +122,12 @@ def _processor() -> Iterator[Finding]:
 
 def _card(known: cuda.Facts) -> Iterator[Finding]:
     part, driver = "on a GPU", known.driver
-    names = ", ".join(f"{name} {version}" for name, version in known.wheels.items())
-    yield Finding(part, "CuPy", names or "not installed", GOOD if known.wheels else ABSENT)
+    names = [f"{name} {version}" for name, version in known.wheels.items()]
+    if known.wheels and (runtime := cuda.runtime()):
+        names.append(f"CUDA runtime {runtime}")
+    yield Finding(part, "CuPy", ", ".join(names) or "not installed", GOOD if known.wheels else ABSENT)
+    if parts := cuda.parts():
+        yield Finding(part, "CUDA wheels", ", ".join(f"{name} {version}" for name, version in parts.items()))
     yield Finding(part, "driver", str(driver) if driver else "not installed", GOOD if driver else ABSENT)
     if driver is not None:
         for number, card in enumerate(driver.cards):

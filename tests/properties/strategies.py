@@ -164,6 +164,18 @@ def transposed_calls(draw):
 
 
 @st.composite
+def normalization_calls(draw):
+    """Draw batches, with and without scale and shift, near zero and far from it."""
+    dtype = draw(dtypes)
+    shape = tuple(draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))
+    x = draw(arrays(shape, dtype, st.sampled_from([None, None, "ties", "zeros", "NaN"])))
+    wrong = draw(st.sampled_from([0] * 12 + [1]))
+    weights = [draw(arrays((shape[-1] + wrong,), dtype, st.none())) if draw(st.booleans()) else None for _ in range(2)]
+    options = {"epsilon": draw(st.sampled_from([1e-3, 0.1])), "axis": draw(st.sampled_from([-1, -1, -1, 0]))}
+    return Call("batch_norm", [x, *weights], options, draw(seeds))
+
+
+@st.composite
 def elementwise_calls(draw):
     shape = draw(st.lists(st.integers(0, 5), max_size=3))
     x = draw(arrays(tuple(shape), draw(dtypes)))
@@ -260,7 +272,7 @@ def information_calls(draw):
 calls = st.one_of(
     dense_calls(), convolution_calls(), convolution_calls(2), winograd_calls(), fused_calls(), im2col_calls(),
     pooling_calls(), pooling_calls(), transposed_calls(), elementwise_calls(), recurrent_calls(), recurrent_calls(),
-    embedding_calls(), warp_calls(), information_calls(),
+    embedding_calls(), warp_calls(), information_calls(), normalization_calls(),
 )  # fmt: skip
 """Any of them."""
 
@@ -270,8 +282,8 @@ sequence_calls = st.one_of(recurrent_calls(), recurrent_calls(), recurrent_calls
 DRAWN = {
     "dense", "conv1d", "conv2d", "conv3d", "conv2d_relu", "conv2d_relu_max_pool", "im2col", "max_pool1d", "max_pool2d",
     "max_pool3d", "average_pool1d", "average_pool2d", "average_pool3d", "conv2d_transpose", "erf", "gelu", "relu",
-    "sigmoid", "tanh", "simple_rnn", "lstm", "gru", "embedding", "warp", "mutual_information", "sgd_update",
-    "adam_update", "rmsprop_update", "adagrad_update",
+    "sigmoid", "tanh", "simple_rnn", "lstm", "gru", "embedding", "warp", "mutual_information", "batch_norm",
+    "sgd_update", "adam_update", "rmsprop_update", "adagrad_update",
 }  # fmt: skip
 """The operations and updates that are drawn."""
 

@@ -22,7 +22,7 @@ from tinymed.kernels.cpu import threads
 from tinymed.ops import REGISTRY, UPDATES, textbook
 
 EXAMPLES = int(os.environ.get("TINYMED_EXAMPLES", "150"))
-SUMS_MAY_CANCEL = ("simple_rnn", "lstm", "gru", "mutual_information")
+SUMS_MAY_CANCEL = ("simple_rnn", "lstm", "gru", "mutual_information", "batch_norm")
 
 often = settings(
     max_examples=EXAMPLES,

@@ -18,6 +18,9 @@ the caller takes plain products.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinymed.kernels.cpu import buffers, threads
@@ -72,18 +75,17 @@ def convolve(
     y = buffers.empty((x.shape[0], *windows.counts, filters), x.dtype)
     offset = np.zeros(filters if relu else 0, x.dtype) if bias is None else np.ascontiguousarray(bias)
     block, shape = _block(kernel, windows), _shape(x, windows)
-    with threads.one_blas_thread():
-        threads.run(
-            winograd_lines,
-            -(-len(x) * shape[5] // block),
-            _flat(x),
-            transform_kernel(kernel),
-            offset,
-            relu,
-            y.reshape(-1),
-            block,
-            shape,
-        )
+    _run(
+        winograd_lines,
+        -(-len(x) * shape[5] // block),
+        _flat(x),
+        transform_kernel(kernel),
+        offset,
+        relu,
+        y.reshape(-1),
+        block,
+        shape,
+    )
     return y if _finite(y) else None
 
 
@@ -96,18 +98,17 @@ def convolve_and_pool(
     y = buffers.empty((x.shape[0], height // 2, width // 2, filters), x.dtype)
     winner = buffers.empty(y.shape, np.uint8)
     block, shape = _block(kernel, windows), _shape(x, windows)
-    with threads.one_blas_thread():
-        threads.run(
-            winograd_pool_lines,
-            -(-len(x) * shape[5] // block),
-            _flat(x),
-            transform_kernel(kernel),
-            np.zeros(filters, x.dtype) if bias is None else np.ascontiguousarray(bias),
-            y.reshape(-1),
-            winner.reshape(-1),
-            block,
-            shape,
-        )
+    _run(
+        winograd_pool_lines,
+        -(-len(x) * shape[5] // block),
+        _flat(x),
+        transform_kernel(kernel),
+        np.zeros(filters, x.dtype) if bias is None else np.ascontiguousarray(bias),
+        y.reshape(-1),
+        winner.reshape(-1),
+        block,
+        shape,
+    )
     return (y, winner) if _finite(y) else None
 
 
@@ -130,26 +131,36 @@ def gradients(
     dx = buffers.empty(x.shape if input_gradient else (0,), x.dtype)
     dus = buffers.empty((chunks, 16, channels, filters), x.dtype)
     dbiases = np.empty((chunks, filters), x.dtype)
-    with threads.one_blas_thread():
-        threads.run(
-            winograd_gradient_chunks,
-            chunks,
-            _flat(x),
-            np.ascontiguousarray(transform_kernel(kernel).swapaxes(1, 2)),
-            _flat(dy),
-            np.empty(0, x.dtype) if y is None else _flat(y),
-            np.empty(0, np.uint8) if winner is None else _flat(winner),
-            dx.reshape(-1),
-            dus,
-            dbiases,
-            per_chunk,
-            _block(kernel, windows),
-            _shape(x, windows),
-        )
+    _run(
+        winograd_gradient_chunks,
+        chunks,
+        _flat(x),
+        np.ascontiguousarray(transform_kernel(kernel).swapaxes(1, 2)),
+        _flat(dy),
+        np.empty(0, x.dtype) if y is None else _flat(y),
+        np.empty(0, np.uint8) if winner is None else _flat(winner),
+        dx.reshape(-1),
+        dus,
+        dbiases,
+        per_chunk,
+        _block(kernel, windows),
+        _shape(x, windows),
+    )
     dkernel = transform_kernel_back(dus.sum(axis=0))
     if not (_finite(dx) and _finite(dkernel)):
         return None
     return dx if input_gradient else None, dkernel, dbiases.sum(axis=0)
+
+
+def _run(body: Callable[..., None], count: int, *arguments: Any) -> None:
+    """Share a loop out; infinity minus infinity needs no warning where nothing infinite is returned."""
+
+    def quietly(first: int, last: int, *arguments: Any) -> None:
+        with np.errstate(all="ignore"):
+            body(first, last, *arguments)
+
+    with threads.one_blas_thread():
+        threads.run(quietly, count, *arguments)
 
 
 def _shape(x: np.ndarray, windows: Windows) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tinymed import metrics
 from tinymed.applications import pneumonia
 
 
@@ -16,20 +17,21 @@ def draw(n, rng):
 
 
 @pytest.fixture
-def pictures():
-    """Ask for pictures that are really drawn."""
+def in_full():
+    """Ask for what small runs leave out: pictures that are drawn, and intervals of a thousand draws."""
 
 
 @pytest.fixture(autouse=True)
-def _undrawn(request, monkeypatch):
-    """Compose pictures but do not draw them, which takes most of the time of a small run.
+def _in_short(request, monkeypatch):
+    """Compose pictures but do not draw them, and draw fewer test sets: together most of the time of a small run.
 
-    Each task's are drawn once: in the fixtures that a whole file shares, or where a test asks for ``pictures``.
+    Each task does both in full once: in the fixtures that a whole file shares, or where a test asks for ``in_full``.
     """
-    if "pictures" not in request.fixturenames:
+    if "in_full" not in request.fixturenames:
         monkeypatch.setattr(
             "matplotlib.figure.Figure.savefig", lambda figure, path, **_: pathlib.Path(path).write_bytes(b"not drawn")
         )
+        monkeypatch.setitem(metrics.bootstrap.__kwdefaults__, "samples", 100)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def with_patients(xrays, path, per_patient=4):
     return path
 
 
-def test_numbers_and_pictures(xrays, tmp_path, capsys, pictures):
+def test_numbers_and_pictures(xrays, tmp_path, capsys, in_full):
     result = crossvalidate(pneumonia, data=xrays, folds=3, epochs=1, out=tmp_path / "run", verbose=2)
     names = {path.name for path in result.files}
     assert names == {"metrics.json", "history.csv", "roc.png", "calibration.png", "confusion_matrix.png"}

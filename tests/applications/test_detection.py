@@ -1,6 +1,7 @@
 """The detector trains, tests, predicts and reports, on fewer phantoms than by default."""
 
 import csv
+import functools
 import json
 
 import numpy as np
@@ -16,6 +17,14 @@ WRITTEN = {
     "model.safetensors", "history.csv", "metrics.json", "examples.npz", "learning_curves.png",
     "precision_recall.png", "froc.png", "boxes.png", "heat_maps.png",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow():
+    """Train networks of half the width."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detection, "build", functools.partial(detection.build, width=8))
+        yield
 
 
 @pytest.fixture(scope="module")

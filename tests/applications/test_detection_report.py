@@ -56,7 +56,7 @@ def test_boxes_are_told_and_written(tmp_path):
     ]
 
 
-def test_pictures(pictures, tmp_path, monkeypatch):
+def test_pictures(in_full, tmp_path, monkeypatch):
     from tinymed.applications import detection_search as search
     from tinymed.datasets.lesions import Lesions
 

@@ -17,7 +17,7 @@ def files(trained, tmp_path_factory):
     return trained.folder / "model.safetensors", path
 
 
-def test_pictures_and_maps(files, tmp_path, pictures):
+def test_pictures_and_maps(files, tmp_path, in_full):
     model, examples = files
     found = explanation.explain(model, [examples], tmp_path / "maps")
     assert len(found) == 3

@@ -26,7 +26,7 @@ def test_splits_and_seeds_share_no_patch(monkeypatch):
     assert len(set(seen)) == 48
 
 
-def test_trains_and_predicts_its_examples(monkeypatch, tmp_path, pictures):
+def test_trains_and_predicts_its_examples(monkeypatch, tmp_path, in_full):
     monkeypatch.setattr(nodules, "SAMPLES", {"train": 96, "val": 32, "test": 32})
     result = nodules.train(epochs=2, out=tmp_path / "run", verbose=0)
     assert result.history["loss"][-1] < result.history["loss"][0]

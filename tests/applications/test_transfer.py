@@ -16,7 +16,7 @@ def _short(monkeypatch):
     monkeypatch.setattr(transfer, "WIDTHS", (4, 4))
 
 
-def test_writes_the_comparison_and_a_model_that_predicts(tmp_path, capsys, pictures):
+def test_writes_the_comparison_and_a_model_that_predicts(tmp_path, capsys, in_full):
     result = transfer.train(epochs=3, out=tmp_path / "run", verbose=2)
     names = {path.name for path in result.files}
     assert {"model.safetensors", "first.safetensors", "metrics.json", "history.csv", "roc.png", "examples.npz"} <= names

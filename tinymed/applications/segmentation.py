@@ -25,7 +25,7 @@ from tinymed.preprocessing.augmentation import Augmentation, Brightness, Contras
 
 NAME = "segmentation"
 SETTINGS = run.Settings(epochs=4, batch_size=16, learning_rate=0.001)
-FOR_PHANTOMS = run.Settings(epochs=16, batch_size=8, learning_rate=0.002)
+FOR_PHANTOMS = run.Settings(epochs=13, batch_size=8, learning_rate=0.002)
 KNOWN = ("labels", "plan", "split")
 """What the model file says for prediction."""
 

@@ -74,8 +74,8 @@ def _key(ax: Axes, signs: bool) -> None:
     ax.imshow(_coloured(line), aspect="auto", extent=(line[0, 0], 1, 0, 1))
     words = {-1: "speaks against the class", 0: "does not matter", 1: "speaks for it (maps without signs: matters)"}
     ax.set_xticks([-1, 0, 1] if signs else [0, 1], [words[k] for k in ((-1, 0, 1) if signs else (0, 1))], fontsize=9)
-    for label, side in zip((ax.get_xticklabels()[0], ax.get_xticklabels()[-1]), ("left", "right"), strict=True):
-        label.set_horizontalalignment(side)
+    ax.get_xticklabels()[0].set_horizontalalignment("left")
+    ax.get_xticklabels()[-1].set_horizontalalignment("right")
     ax.set_yticks([])
     ax.tick_params(length=0)
     ax.grid(False)

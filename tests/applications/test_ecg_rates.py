@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tinymed import backend, optimizers
 from tinymed.applications import ecg_data, ecg_rates
 from tinymed.datasets import ecg
 
@@ -107,3 +108,23 @@ def test_real_records_are_played_faster_and_slower(records, monkeypatch):
         samples(np.random.default_rng(0))
         assert seen == [expected] * 2  # for the scale, and for an epoch
         seen.clear()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("clipnorm, survives", [(1.0, True), (None, False)])
+def test_clipping_leads_relu_back_over_the_edge(clipnorm, survives):
+    """Weights a little too large let the state grow at every step: the loss is 1e31, the gradient long but finite.
+
+    One step along it as it is leaves float32; steps of length one along it lead back to where the network learns.
+    """
+    backend.set_seed(0)
+    model = ecg_rates.build((100, 1), 1, "relu")
+    weights = model.get_weights()
+    weights[1] += np.float32(0.02)
+    model.set_weights(weights)
+    rng = np.random.default_rng(0)
+    x, y = np.abs(rng.standard_normal((8, 100, 1))).astype("float32"), rng.standard_normal((8, 1)).astype("float32")
+    model.compile(optimizers.SGD(0.05, clipnorm=clipnorm), "mean_squared_error")
+    losses = model.fit(x, y, batch_size=8, epochs=8, verbose=0).history["loss"]
+    assert 1e20 < losses[0] < np.inf
+    assert losses[-1] < 0.25 if survives else np.isnan(losses[-1])

@@ -1,14 +1,24 @@
 """Heart rate from eight seconds of an electrocardiogram: the article's recurrent network (P4b, D4 §4.2).
 
-As it is written, the network reads 2000 raw samples with ``activation="relu"``. Relu puts no limit on memory and state,
-which feed on each other at every step, so that the numbers overflow: already over 200 steps the loss is NaN before a
-hundred batches have passed. ``--network p4b`` is that program. ``--network lstm`` is the same with the smallest change
-that learns:
+``--network p4b`` is the article's program as it stands: 2000 raw samples, two LSTM layers with ``activation="relu"``,
+the last state, Adam with 0.001. It diverges in its fourth epoch. Nothing is wrong with the gradients until then, which
+are about 1 long: in one record among hundreds the state opens the gates that feed it. From there on the memory of the
+first layer grows by half at every step, and 200 of the 2000 steps are enough to leave float32, in the forward pass,
+before there is a gradient to clip. ``tanh`` bounds the state, and with it what the gates can be fed.
 
-* ``tanh``, the layer's own default, in place of ``relu``: without it even 200 steps end in NaN;
+Clipping keeps relu from diverging where it makes the steps of the *weights* small: with plain gradient descent a step
+is the learning rate times the gradient, which near the edge is long and leads back; cut to 0.1 it leads back a little,
+and not beyond. Adam divides by the gradient's own size, so that it steps as far with clipped gradients as with others,
+and clipping alone does not save it (benchmarks/results/ecg.md has the numbers).
+
+``--network lstm`` is the same network with what makes it learn:
+
+* ``tanh``, the layer's own default, in place of ``relu``;
 * the same eight seconds in 200 steps and not 2000, each the strength of the QRS frequencies in 40 ms: raw samples put
   a beat's error hundreds of multiplications away from the answer, and let the network see baseline and hum first;
-* a learning rate of 0.003 that falls to 0, with ``clipnorm=1.0``, in place of 0.001, which learns too, only later.
+* the mean of the states of all steps in place of the last one: a rate is a mean over time, and the states of the first
+  second count as much as those of the last;
+* windows drawn anew for each epoch, a learning rate of 0.003 that falls to 0, and ``clipnorm=1.0``.
 
 Two things that the article does otherwise are not copied, because they are mistakes of method and not choices: the
 heart rates are normalised with the mean and spread of the training windows alone, and windows of one record never lie

@@ -266,18 +266,19 @@ def _transform_gradients(
         n, th, tw = line // TH, line % TH, tile % TW
         for q in range(4):
             oh, ow = 2 * th + q // 2, 2 * tw + q % 2
-            c = np.uint64((4 * (q // 2) + q % 2) * space + tile * F)
-            a = np.uint64((line * TW + tw) * F if winner.size else ((n * OH + oh) * OW + ow) * F)
+            to = (4 * (q // 2) + q % 2) * space + tile * F
+            at = (line * TW + tw) * F if winner.size else ((n * OH + oh) * OW + ow) * F
+            c, a = np.uint64(to), np.uint64(at)
             if winner.size:
                 for f in range(np.uint64(F)):
                     m[c + f] = dy[a + f] if (winner[a + f] == q) & (y[a + f] > 0) else zero
             elif oh >= OH or ow >= OW:
-                _clear(m, c, F)
+                _clear(m, to, F)
             elif y.size:
                 for f in range(np.uint64(F)):
                     m[c + f] = dy[a + f] if y[a + f] > 0 else zero
             else:
-                _copy(dy, a, m, c, F)
+                _copy(dy, at, m, to, F)
     count = (last - first) * TW * F
     for i in range(2):
         _unfold(m, 4 * i * space, space, count)

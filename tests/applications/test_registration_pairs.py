@@ -46,6 +46,10 @@ def test_reads_pictures_with_their_values_spread(tmp_path, brains):
     image = pairs.read_image(save(tmp_path / "a.png", 0.2 + 0.3 * brains[0]))
     assert image.shape == (48, 48) and image.dtype == np.float32
     assert image.min() == 0 and image.max() == 1
+    inside = (image > 0) & (image < 1)
+    assert (image == 1).mean() < 0.02  # the brightest half per cent
+    slope, start = np.polyfit(brains[0][inside], image[inside], 1)
+    np.testing.assert_allclose(slope * brains[0][inside] + start, image[inside], atol=0.01)
 
 
 def test_files_that_cannot_be_used(tmp_path):
@@ -109,6 +113,9 @@ def test_resampling_and_enlarging_fit_each_other():
     image = (0.5 + 0.4 * np.sin(h / 9) * np.cos(w / 7)).astype(np.float32)
     small = pairs.resample(image, 32)
     assert small.shape == (32, 32)
+    ramp = np.repeat(np.arange(64.0)[:, None] / 64, 64, axis=1).astype(np.float32)
+    halved = pairs.resample(ramp, 32)[2:-2]  # a pixel of the smaller image lies between two of the larger one
+    np.testing.assert_allclose(halved[:, 0], (2 * np.arange(2, 30) + 0.5) / 64, atol=1e-5)
     field = np.full((32, 32, 2), (1.0, -2.0), np.float32)
     large = pairs.enlarge(field, (64, 48))
     np.testing.assert_allclose(large, np.broadcast_to([2.0, -3.0], (64, 48, 2)))

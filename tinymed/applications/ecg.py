@@ -1,7 +1,8 @@
 """Electrocardiograms (D4 §3.2 and §4.2): the heart rate of a window, or every single beat.
 
-Three networks, by ``--network``: ``lstm`` and ``p4b`` tell the heart rate (:mod:`tinymed.applications.ecg_rates`),
-``beats`` finds the beats (:mod:`tinymed.applications.ecg_beats`). Without ``--data`` they learn from synthetic records;
+Three networks, by ``--network``: ``p4b`` is the article's program for the heart rate as it is written, which diverges,
+and ``lstm`` is the same with what makes it learn (:mod:`tinymed.applications.ecg_rates` says what and why); ``beats``
+finds the beats (:mod:`tinymed.applications.ecg_beats`). Without ``--data`` they learn from synthetic records;
 with it from a real one with its annotations, such as MIT-BIH record 100, split by time, or from a folder of them.
 """
 

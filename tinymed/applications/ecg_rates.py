@@ -1,15 +1,16 @@
 """Heart rate from eight seconds of an electrocardiogram: the article's recurrent network (P4b, D4 §4.2).
 
 ``--network p4b`` is the article's program as it stands: 2000 raw samples, two LSTM layers with ``activation="relu"``,
-the last state, Adam with 0.001. It diverges in its fourth epoch. Nothing is wrong with the gradients until then, which
-are about 1 long: in one record among hundreds the state opens the gates that feed it. From there on the memory of the
-first layer grows by half at every step, and 200 of the 2000 steps are enough to leave float32, in the forward pass,
-before there is a gradient to clip. ``tanh`` bounds the state, and with it what the gates can be fed.
+the last state, Adam with 0.001. It diverges within its ten epochs. Until then nothing is wrong with the gradients, which
+are about 1 long: in one record of a batch the state opens the gates that feed it, and from there on the memory of the
+first layer grows by half at every step. 200 of the 2000 steps are enough to leave float32, in the forward pass, before
+there is a gradient to clip. ``tanh`` bounds the state, and with it what the gates can be fed.
 
-Clipping keeps relu from diverging where it makes the steps of the *weights* small: with plain gradient descent a step
-is the learning rate times the gradient, which near the edge is long and leads back; cut to 0.1 it leads back a little,
-and not beyond. Adam divides by the gradient's own size, so that it steps as far with clipped gradients as with others,
-and clipping alone does not save it (benchmarks/results/ecg.md has the numbers).
+Clipping helps where the loss is huge but finite, as over 200 steps: the gradient leads back, and a step of bounded
+length along it does not end as far away on the other side. That needs an optimizer whose step is as long as the
+gradient: with plain gradient descent and gradients cut to 0.1 relu learns. Adam divides by the gradient's usual size,
+so that it steps as far with clipped gradients as with others, and clipping alone does not save it
+(benchmarks/results/ecg.md).
 
 ``--network lstm`` is the same network with what makes it learn:
 

@@ -1,8 +1,8 @@
 """Heart rate from eight seconds of an electrocardiogram: the article's recurrent network (P4b, D4 §4.2).
 
 ``--network p4b`` is the article's program as it stands: 2000 raw samples, two LSTM layers with ``activation="relu"``,
-the last state, Adam with 0.001. It diverges within its ten epochs. Until then nothing is wrong with the gradients, which
-are about 1 long: in one record of a batch the state opens the gates that feed it, and from there on the memory of the
+the last state, Adam with 0.001. It diverges within its ten epochs. Until then nothing is wrong with the gradients: they
+are about 1 long. In one record of a batch the state opens the gates that feed it, and from there on the memory of the
 first layer grows by half at every step. 200 of the 2000 steps are enough to leave float32, in the forward pass, before
 there is a gradient to clip. ``tanh`` bounds the state, and with it what the gates can be fed.
 

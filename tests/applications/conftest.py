@@ -23,14 +23,17 @@ def in_full():
 
 @pytest.fixture(autouse=True)
 def _in_short(request, monkeypatch):
-    """Compose pictures but do not draw them, and draw fewer test sets: together most of the time of a small run.
+    """Compose pictures but do not draw them, leave out sheets of many, and resample less: most of a small run's time.
 
-    Each task does both in full once: in the fixtures that a whole file shares, or where a test asks for ``in_full``.
+    Each task does all of it once: in the fixtures that a whole file shares, or where a test asks for ``in_full``.
     """
     if "in_full" not in request.fixturenames:
-        monkeypatch.setattr(
-            "matplotlib.figure.Figure.savefig", lambda figure, path, **_: pathlib.Path(path).write_bytes(b"not drawn")
-        )
+
+        def not_drawn(*_, path, **__):
+            pathlib.Path(path).write_bytes(b"not drawn")
+
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path, **_: not_drawn(path=path))
+        monkeypatch.setattr("tinymed.plots.prediction_sheet", not_drawn)
         monkeypatch.setitem(metrics.bootstrap.__kwdefaults__, "samples", 100)
 
 
